@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+// Started once for the whole run: the database server that every test file clones its own from.
+const globalSetup = ['tests/support/global-setup.ts'].filter((file) => existsSync(file));
+
+const services = ['services/**/service.test.ts', '**/*.database.test.ts'];
+const systems = ['tests/{scenarios,faults,browser}/**/*.test.ts'];
+const ignored = ['**/node_modules/**', '**/.waybill/**', '**/.cache/**'];
+
+// Three groups that run one after the other, so that a scenario with five processes of its own does
+// not compete for two cores with anything else. Inside a group every file has its own database.
+export default defineConfig({
+  test: {
+    globalSetup,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: [...ignored, ...services, ...systems],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'services',
+          include: services,
+          exclude: [...ignored, ...systems],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'systems',
+          include: systems,
+          exclude: ignored,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
