@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings a Debian machine to what the whole test run needs, and starts the two brokers.
 #
-#   WAYBILL_INSTALL=1 bash scripts/install.sh    installs what is missing (root, apt-get), then starts
-#   bash scripts/install.sh                      only lists what is missing, changes nothing
+#   WAYBILL_INSTALL=1 bash scripts/install.sh   installs what is missing (root), then starts
+#   bash scripts/install.sh                     only lists what is missing, changes nothing
 #
 # Safe to repeat: with everything there it takes well under a second. PostgreSQL is not in the list,
 # because npm brings it. Prometheus is wanted for promtool alone and is never started.

@@ -208,8 +208,8 @@ function assertPinnedNode() {
   const wanted = manifest.dependencies.node;
   if (process.versions.node === wanted) return;
   throw new Error(
-    `this is Node ${process.versions.node}, the tests are for ${wanted}: run them by \`npm test\` ` +
-      'after `npm ci`, which installs that version',
+    `this is Node ${process.versions.node}, the tests are for ${wanted}: ` +
+      'run them by `npm test` after `npm ci`, which installs that version',
   );
 }
 
