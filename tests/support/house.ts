@@ -62,7 +62,7 @@ const sizes: HouseRule[] = [
   },
   {
     name: `a line has at most ${limits.line} columns`,
-    applies: (file) => !isGenerated(file) && !/\.(md|json|lock)$/.test(file) && file !== 'LICENSE',
+    applies: (file) => !isGenerated(file) && !/\.(md|json|ya?ml)$/.test(file) && file !== 'LICENSE',
     find: ({ text }) =>
       text.split('\n').flatMap((line, index) => {
         const columns = Array.from(line).length;
