@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes deploy/.env with a fresh secret for everything that needs one. Leaves an existing file alone:
-# the passwords in it are already in the volumes.
+# Writes deploy/.env with a fresh secret for everything that needs one. Leaves an existing file
+# alone: the passwords in it are already in the volumes.
 set -eu
 cd "$(dirname "$0")"
 if [ -e .env ]; then

@@ -33,7 +33,8 @@ const lawful: Readonly<Record<string, string>> = {
     "import { tx } from '@waybill/kit/db.ts';\nimport { rule } from './rules.ts';\n" +
     'export const save = [tx, rule];',
   'services/orders/commands.ts':
-    "import { Payment } from '@waybill/payments/contract.ts';\nimport { save } from './store.ts';\n" +
+    "import { Payment } from '@waybill/payments/contract.ts';\n" +
+    "import { save } from './store.ts';\n" +
     'export const accept = [Payment, save];',
   'services/orders/index.ts': "import { accept } from './commands.ts';\nexport const o = accept;",
   'services/orders/service.test.ts':
