@@ -26,6 +26,8 @@ missing=()
 for need in "${needs[@]}"; do
   command -v "${need%%:*}" >/dev/null 2>&1 || missing+=("${need##*:}")
 done
+# The pinned Node is linked against it, and slim images leave it out.
+ldconfig -p | grep 'libatomic\.so\.1' >/dev/null || missing+=(libatomic1)
 
 if [ "${WAYBILL_INSTALL:-}" != 1 ]; then
   if [ "${#missing[@]}" -gt 0 ]; then

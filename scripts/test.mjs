@@ -13,7 +13,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 const root = path.resolve(import.meta.dirname, '..');
-const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const binaries = path.join(root, 'node_modules', '.bin');
+const bin = (name) => path.join(binaries, name);
+/** Tools start by `env node`, which has to find the pinned one however this script was started. */
+const env = { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ''}` };
 const sourceFolders = ['apps', 'kit', 'services', 'sandbox', 'bench', 'tests'];
 /** Where the machine was prepared on purpose (scripts/install.sh), a missing tool is a failure. */
 const mustHaveTools = process.env.WAYBILL_INSTALL === '1';
@@ -45,6 +48,7 @@ function run(file, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(file, args, {
       cwd: root,
+      env,
       stdio: ['ignore', 'inherit', 'inherit'],
       ...options,
     });
@@ -109,6 +113,7 @@ function checkBoundaries() {
   const args = ['--config', '.dependency-cruiser.mjs', '--output-type', 'json', ...folders];
   const cruise = spawnSync(bin('depcruise'), args, {
     cwd: root,
+    env,
     encoding: 'utf8',
     maxBuffer: 256 * 1024 * 1024,
     stdio: ['ignore', 'pipe', 'inherit'],
