@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+
+import type { SandboxOptions } from './gateway.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type ParsedSettings =
+  | { readonly options: SandboxOptions }
+  | { readonly faults: readonly string[] };
+
+const SHORTEST_SECRET = 8;
+
+/** Reads the process's settings, and finds every fault in them rather than the first. */
+export function parseSettings(environment: Environment): ParsedSettings {
+  const faults: string[] = [];
+  const read = createReader(environment, faults);
+
+  const port = read.integer('SANDBOX_PORT', 0, 0, 65_535);
+  const callbackUrl = read.url('SANDBOX_CALLBACK_URL');
+  const seed =
+    read.text('SANDBOX_SEED') === undefined
+      ? undefined
+      : read.integer('SANDBOX_SEED', 0, 0, 4_294_967_295);
+  const options: SandboxOptions = {
+    host: read.text('SANDBOX_HOST') ?? '127.0.0.1',
+    port,
+    controlPort: read.integer('SANDBOX_CONTROL_PORT', port === 0 ? 0 : port + 1, 0, 65_535),
+    dataDir: read.text('SANDBOX_DATA_DIR') ?? '.waybill/sandbox',
+    secret: read.secret('SANDBOX_SECRET'),
+    callbackSecret: read.secret('SANDBOX_CALLBACK_SECRET'),
+    successRate: read.number('PAYMENT_MOCK_SUCCESS_RATE', 0.95, 0, 1),
+    latencyMinMs: read.number('PAYMENT_MOCK_LATENCY_MIN', 50, 0, 600_000),
+    latencyMaxMs: read.number('PAYMENT_MOCK_LATENCY_MAX', 200, 0, 600_000),
+    allowRemoteControl: read.flag('SANDBOX_CONTROL_ANY'),
+    ...(callbackUrl !== undefined && { callbackUrl }),
+    ...(seed !== undefined && { seed }),
+  };
+  if (options.latencyMinMs > options.latencyMaxMs) {
+    faults.push('PAYMENT_MOCK_LATENCY_MIN is above PAYMENT_MOCK_LATENCY_MAX');
+  }
+  if (port !== 0 && options.controlPort === port) {
+    faults.push('SANDBOX_CONTROL_PORT must differ from SANDBOX_PORT');
+  }
+  if (options.controlPort > 65_535) faults.push('SANDBOX_PORT leaves no port above it for control');
+  return faults.length > 0 ? { faults } : { options };
+}
+
+function createReader(environment: Environment, faults: string[]) {
+  const text = (name: string): string | undefined => environment[name]?.trim() || undefined;
+
+  function number(name: string, otherwise: number, least: number, most: number): number {
+    const given = text(name);
+    if (given === undefined) return otherwise;
+    if (/^\d+(\.\d+)?$/.test(given) && Number(given) >= least && Number(given) <= most) {
+      return Number(given);
+    }
+    faults.push(`${name} must be a number from ${least} to ${most}, not "${given}"`);
+    return otherwise;
+  }
+
+  /** Also from the file that NAME_FILE names, as orchestrators mount secrets. */
+  function secret(name: string): string {
+    const file = text(`${name}_FILE`);
+    let given = text(name);
+    if (given === undefined && file !== undefined) {
+      try {
+        given = readFileSync(file, 'utf8').trim();
+      } catch {
+        faults.push(`${name}_FILE names ${file}, which cannot be read`);
+        return '';
+      }
+    }
+    if (given !== undefined && given.length >= SHORTEST_SECRET) return given;
+    faults.push(`${name} must be set to at least ${SHORTEST_SECRET} characters`);
+    return '';
+  }
+
+  return {
+    text,
+    number,
+    secret,
+    integer(name: string, otherwise: number, least: number, most: number): number {
+      const value = number(name, otherwise, least, most);
+      if (Number.isInteger(value)) return value;
+      faults.push(`${name} must be a whole number, not ${value}`);
+      return otherwise;
+    },
+    flag(name: string): boolean {
+      const given = text(name) ?? '0';
+      if (given !== '0' && given !== '1') faults.push(`${name} must be 0 or 1, not "${given}"`);
+      return given === '1';
+    },
+    url(name: string): string | undefined {
+      const given = text(name);
+      if (given === undefined || (/^https?:\/\//.test(given) && URL.canParse(given))) return given;
+      faults.push(`${name} must be an http or https address, not "${given}"`);
+      return undefined;
+    },
+  };
+}
