@@ -1,0 +1,184 @@
+/** `waybill serve`: runs services until it is told to stop. */
+import cluster from 'node:cluster';
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import closeWithGrace from 'close-with-grace';
+import { readEnvironment, type Environment } from '@waybill/kit/config.ts';
+import { openLogger, type Logger } from '@waybill/kit/logger.ts';
+import { migrate, runServices } from '@waybill/kit/run.ts';
+import { readOrCreateSecret } from '@waybill/kit/secrets.ts';
+import { configure, type Configuration } from '@waybill/kit/settings.ts';
+import { collectProcessMetrics } from '@waybill/kit/telemetry.ts';
+import { startEmbeddedDatabase } from '../embedded-database.ts';
+import { startSandboxProcess, type SandboxProcess } from '../sandbox-process.ts';
+import { loadServices, serviceNames, UsageFault } from '../services.ts';
+
+export interface ServeOptions {
+  readonly workers: number;
+}
+
+type Stop = () => Promise<void>;
+
+const GRACE_MS = 25_000;
+
+export async function serve(names: readonly string[], options: ServeOptions): Promise<void> {
+  const stops: Stop[] = [];
+  const stopAll = async () => {
+    for (const stop of stops.reverse()) await stop();
+  };
+  const environment = readEnvironment();
+  try {
+    if (cluster.isWorker) await startWorker(names, environment, stops);
+    else await startPrimary(names, options, environment, stops);
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+  closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
+    if (err !== undefined) process.stderr.write(`Waybill ends because of a bug: ${err.stack}\n`);
+    await stopAll();
+  });
+}
+
+async function startPrimary(
+  names: readonly string[],
+  options: ServeOptions,
+  environment: Environment,
+  stops: Stop[],
+): Promise<void> {
+  const wanted = names.filter((name) => name !== 'sandbox');
+  const services = names.length > 0 && wanted.length === 0 ? [] : await loadServices(wanted);
+  const whole = names.length === 0;
+  const needsSandbox = names.includes('sandbox') || (whole && wantsSandbox(environment));
+  const early = configure(
+    services,
+    needsSandbox ? { SANDBOX_URL: 'http://127.0.0.1', ...environment } : environment,
+    whole ? 'postgres://127.0.0.1/waybill' : undefined,
+  );
+  const log = openLogger(early.platform.logLevel);
+  const [databaseUrl, sandbox] = await Promise.all([
+    whole && early.platform.databaseUrl === undefined
+      ? startDatabase(early, log, stops)
+      : undefined,
+    needsSandbox ? startSandbox(early, environment, log, stops) : undefined,
+  ]);
+  if (services.length === 0) {
+    process.stderr.write(`The sandbox gateway is ready at ${sandbox?.url}\n`);
+    return;
+  }
+  const complete: Environment = {
+    ...(sandbox === undefined ? {} : { SANDBOX_URL: sandbox.url }),
+    ...environment,
+    ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+  };
+  const configuration = configure(services, complete);
+  if (options.workers > 1) await startWorkers(options.workers, complete, configuration, names, log, stops);
+  else {
+    collectProcessMetrics();
+    const running = await runServices({ services, configuration, log });
+    stops.push(running.stop);
+    announce(names, running.url);
+  }
+}
+
+function wantsSandbox(environment: Environment): boolean {
+  const provider = environment['PAYMENT_PROVIDER'] ?? 'sandbox';
+  return provider === 'sandbox' && environment['SANDBOX_URL'] === undefined;
+}
+
+async function startDatabase(configuration: Configuration, log: Logger, stops: Stop[]) {
+  const database = await startEmbeddedDatabase(configuration.platform.dataDir);
+  stops.unshift(database.stop);
+  if (database.notice !== undefined) log.warn(database.notice);
+  return database.url;
+}
+
+async function startSandbox(
+  configuration: Configuration,
+  environment: Environment,
+  log: Logger,
+  stops: Stop[],
+): Promise<SandboxProcess> {
+  const { platform } = configuration;
+  const dataDir = resolve(platform.dataDir);
+  const secret = platform.secret === '' ? readOrCreateSecret(dataDir) : platform.secret;
+  const sandbox = await startSandboxProcess({
+    dataDir,
+    secret,
+    environment,
+    callbackUrl:
+      platform.port === 0
+        ? undefined
+        : `http://127.0.0.1:${platform.port}/api/v1/payments/callbacks`,
+    onExit: (code) => log.error({ code }, 'the sandbox gateway ended'),
+  });
+  stops.unshift(sandbox.stop);
+  writeFileSync(
+    resolve(dataDir, 'sandbox.json'),
+    JSON.stringify({ url: sandbox.url, controlUrl: sandbox.controlUrl }),
+  );
+  return sandbox;
+}
+
+/** One process more for each core: the workers share the port; each runs every service. */
+async function startWorkers(
+  count: number,
+  environment: Environment,
+  configuration: Configuration,
+  names: readonly string[],
+  log: Logger,
+  stops: Stop[],
+): Promise<void> {
+  await migrate(await loadServices(names.filter((name) => name !== 'sandbox')), configuration, log);
+  cluster.setupPrimary({
+    exec: fileURLToPath(new URL('../waybill.mjs', import.meta.url)),
+    args: ['serve', ...names],
+  });
+  let stopping = false;
+  const start = () => cluster.fork(environment);
+  const ready = new Promise<void>((done, fail) => {
+    let listening = 0;
+    cluster.on('listening', () => {
+      if (++listening === count) done();
+    });
+    cluster.on('exit', (worker, code) => {
+      if (stopping) return;
+      if (listening < count) fail(new UsageFault('A worker did not start; its message is above.'));
+      log.error({ pid: worker.process.pid, code }, 'a worker ended; another is started');
+      start();
+    });
+  });
+  for (let index = 0; index < count; index++) start();
+  stops.push(async () => {
+    stopping = true;
+    const workers = Object.values(cluster.workers ?? {});
+    await Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise<void>((done) => {
+            if (worker === undefined || worker.isDead()) return done();
+            worker.once('exit', () => done());
+            worker.process.kill('SIGTERM');
+          }),
+      ),
+    );
+  });
+  await ready;
+  const { host, port } = configuration.platform;
+  announce(names, `http://${host}:${port}`);
+}
+
+async function startWorker(names: readonly string[], environment: Environment, stops: Stop[]) {
+  const services = await loadServices(names.filter((name) => name !== 'sandbox'));
+  const configuration = configure(services, environment);
+  const log = openLogger(configuration.platform.logLevel);
+  collectProcessMetrics();
+  const running = await runServices({ services, configuration, log, migrated: true });
+  stops.push(running.stop);
+}
+
+function announce(names: readonly string[], url: string): void {
+  const what = names.length === 0 ? serviceNames.join(', ') : names.join(', ');
+  process.stderr.write(`Waybill is ready at ${url} (${what}); the API is at ${url}/docs\n`);
+}

@@ -1,0 +1,213 @@
+/**
+ * The embedded database: a real PostgreSQL 18 in DATA_DIR/postgres, for development and single
+ * boxes. A server that an earlier process left behind is adopted.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chownSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { sleep } from '@waybill/kit/clock.ts';
+import { newToken, random } from '@waybill/kit/ids.ts';
+import pg from 'pg';
+import { preparePostgresFiles, type PostgresFiles } from './postgres-files.ts';
+import { UsageFault } from './services.ts';
+
+export interface EmbeddedDatabase {
+  readonly url: string;
+  readonly pid: number;
+  readonly notice: string | undefined;
+  /** Stops the server (fast shutdown), unless another living process owns it. */
+  stop(): Promise<void>;
+}
+
+const USER = 'waybill';
+const DATABASE = 'waybill';
+const START_MS = 60_000;
+
+/** Starts or adopts the server of a data folder. */
+export async function startEmbeddedDatabase(dataDir: string, port?: number): Promise<EmbeddedDatabase> {
+  const files = preparePostgresFiles(dataDir);
+  const passwordFile = resolve(dataDir, 'postgres-password');
+  if (!existsSync(join(files.data, 'PG_VERSION'))) await createCluster(files, passwordFile);
+  const password = readFileSync(passwordFile, 'utf8').trim();
+  const left = await findRunning(files, password);
+  const server = left ?? (await launch(files, dataDir, password, port));
+  await createDatabase(server.port, password);
+  const ownerFile = resolve(dataDir, 'postgres-owner');
+  const shared = left !== undefined && isAlive(readPid(ownerFile));
+  if (!shared) writeFileSync(ownerFile, String(process.pid));
+  return {
+    url: `postgres://${USER}:${password}@127.0.0.1:${server.port}/${DATABASE}`,
+    pid: server.pid,
+    notice: files.notice,
+    async stop() {
+      if (shared) return;
+      await stopServer(server.pid);
+      rmSync(ownerFile, { force: true });
+    },
+  };
+}
+
+async function createCluster(files: PostgresFiles, passwordFile: string): Promise<void> {
+  const password = newToken(24);
+  const draft = `${passwordFile}.draft`;
+  writeFileSync(draft, password, { mode: 0o600 });
+  if (files.owner !== undefined) chownSync(draft, files.owner.uid, files.owner.gid);
+  // initdb reads the password from a file that its user must be able to reach.
+  const readable = join(files.data, '..', `.initdb-${process.pid}`);
+  writeFileSync(readable, password, { mode: 0o600 });
+  if (files.owner !== undefined) chownSync(readable, files.owner.uid, files.owner.gid);
+  // What an interrupted set-up left behind; the folder itself stays, and is the server's user's.
+  if (existsSync(files.data))
+    for (const entry of readdirSync(files.data))
+      rmSync(join(files.data, entry), { recursive: true, force: true });
+  const { code, output } = await run(files, 'initdb', [
+    `--pgdata=${files.data}`,
+    `--username=${USER}`,
+    '--auth=scram-sha-256',
+    `--pwfile=${readable}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--no-instructions',
+  ]);
+  rmSync(readable, { force: true });
+  if (code !== 0) throw new Error(`The embedded PostgreSQL could not be set up: ${output.trim()}`);
+  if (files.owner !== undefined) chownSync(draft, 0, 0);
+  renameSync(draft, passwordFile);
+}
+
+function run(files: PostgresFiles, program: string, args: string[]) {
+  return new Promise<{ code: number; output: string }>((done, fail) => {
+    const child = spawn(join(files.bin, program), args, {
+      ...files.owner,
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let output = '';
+    child.stderr.on('data', (text: Buffer) => (output += text.toString()));
+    child.on('error', fail);
+    child.on('close', (code) => done({ code: code ?? 1, output }));
+  });
+}
+
+interface Server {
+  readonly pid: number;
+  readonly port: number;
+}
+
+/** The server that runs on this data folder, if one does. */
+async function findRunning(files: PostgresFiles, password: string): Promise<Server | undefined> {
+  const file = join(files.data, 'postmaster.pid');
+  if (!existsSync(file)) return undefined;
+  const [pid, , , port] = readFileSync(file, 'utf8').split('\n').map(Number);
+  if (pid === undefined || port === undefined || !isAlive(pid)) return undefined;
+  return (await accepts(port, password)) ? { pid, port } : undefined;
+}
+
+async function launch(
+  files: PostgresFiles,
+  dataDir: string,
+  password: string,
+  wantedPort: number | undefined,
+): Promise<Server> {
+  for (let attempt = 0; ; attempt++) {
+    const port = wantedPort ?? 20_000 + Math.floor(random() * 10_000);
+    const log = openSync(resolve(dataDir, 'postgres.log'), 'a');
+    // Detached, so that Ctrl-C reaches this process alone, which stops the server when it is done.
+    const child = spawn(join(files.bin, 'postgres'), serverArguments(files.data, port), {
+      ...files.owner,
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    child.unref();
+    if (await becomesReady(child, port, password)) return { pid: child.pid as number, port };
+    if (wantedPort !== undefined || attempt === 4)
+      throw new UsageFault(
+        `The embedded PostgreSQL did not start; ${resolve(dataDir, 'postgres.log')} says why.`,
+      );
+  }
+}
+
+function serverArguments(data: string, port: number): string[] {
+  const settings: Record<string, string | number> = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: 200,
+    shared_buffers: '256MB',
+    synchronous_commit: 'on',
+    max_wal_size: '4GB',
+    wal_level: 'minimal',
+    max_wal_senders: 0,
+    checkpoint_completion_target: 0.9,
+    autovacuum_naptime: '15s',
+    timezone: 'UTC',
+  };
+  return ['-D', data, '-p', String(port), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+}
+
+async function becomesReady(child: ChildProcess, port: number, password: string): Promise<boolean> {
+  let ended = false;
+  child.on('exit', () => (ended = true));
+  child.on('error', () => (ended = true));
+  for (let waited = 0; waited < START_MS && !ended; waited += 25) {
+    if (await accepts(port, password)) return true;
+    await sleep(25);
+  }
+  return false;
+}
+
+function clientOf(port: number, password: string, database: string): pg.Client {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user: USER,
+    password,
+    database,
+    connectionTimeoutMillis: 2000,
+  });
+  client.on('error', () => {});
+  return client;
+}
+
+async function accepts(port: number, password: string): Promise<boolean> {
+  const client = clientOf(port, password, 'postgres');
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function createDatabase(port: number, password: string): Promise<void> {
+  const client = clientOf(port, password, 'postgres');
+  await client.connect();
+  try {
+    const { rows } = await client.query('select 1 from pg_database where datname = $1', [DATABASE]);
+    if (rows.length === 0) await client.query(`create database ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function readPid(file: string): number {
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+}
+
+function isAlive(pid: number): boolean {
+  if (!(pid > 0) || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function stopServer(pid: number): Promise<void> {
+  if (!isAlive(pid)) return;
+  process.kill(pid, 'SIGINT');
+  for (let waited = 0; waited < 30_000 && isAlive(pid); waited += 25) await sleep(25);
+}

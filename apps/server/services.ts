@@ -1,0 +1,28 @@
+/** Every service there is, by name: a table of lazy imports. */
+import type { Service } from '@waybill/kit/service.ts';
+
+const table: Readonly<Record<string, () => Promise<Service>>> = {
+  gateway: async () => (await import('@waybill/gateway/index.ts')).gateway,
+  orders: async () => (await import('@waybill/orders/index.ts')).orders,
+  payments: async () => (await import('@waybill/payments/index.ts')).payments,
+};
+
+export const serviceNames: readonly string[] = Object.keys(table);
+
+/** Loads services by name; all of them when none is named. */
+export function loadServices(names: readonly string[]): Promise<Service[]> {
+  const wanted = names.length === 0 ? serviceNames : names;
+  return Promise.all(
+    wanted.map((name) => {
+      const load = table[name];
+      if (load === undefined)
+        throw new UsageFault(`There is no service "${name}"; there are ${serviceNames.join(', ')} and sandbox.`);
+      return load();
+    }),
+  );
+}
+
+/** Something the person at the keyboard can mend: printed as one sentence, exit code 1. */
+export class UsageFault extends Error {
+  override readonly name = 'UsageFault';
+}

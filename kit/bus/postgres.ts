@@ -1,0 +1,143 @@
+/**
+ * The default bus: a table in PostgreSQL. Services reach it only through two functions, which
+ * check that the caller's role publishes the topic or subscribes to it.
+ */
+import pg from 'pg';
+import { connectionOf, type Database } from '../db.ts';
+import { Outage } from '../errors.ts';
+import { sleep } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import { waitForWake } from '../wake.ts';
+import type { Bus, CloudEvent } from './port.ts';
+
+const IDLE_MS = 100;
+const RETRY_MS = 500;
+
+const SET_UP = `
+create schema if not exists bus;
+create table if not exists bus.topics (
+  topic text primary key,
+  publisher text not null
+);
+create table if not exists bus.subscriptions (
+  topic text not null,
+  subscriber text not null,
+  primary key (topic, subscriber)
+);
+create table if not exists bus.events (
+  topic text not null,
+  position bigint not null,
+  published_at timestamptz not null default now(),
+  event json not null,
+  primary key (topic, position)
+);
+create index if not exists events_published_at on bus.events using brin (published_at);
+create or replace function bus.publish(the_topic text, events json) returns void
+language plpgsql security definer set search_path = bus, pg_temp as $$
+begin
+  if not exists (select from bus.topics t where t.topic = the_topic and t.publisher = session_user)
+  then raise insufficient_privilege using message = session_user || ' does not publish ' || the_topic;
+  end if;
+  insert into bus.events (topic, position, event)
+  select the_topic, (e->>'position')::bigint, e from json_array_elements(events) e
+  on conflict do nothing;
+end $$;
+create or replace function bus.fetch(the_topic text, after bigint, batch integer)
+returns table (event json)
+language plpgsql stable security definer set search_path = bus, pg_temp as $$
+begin
+  if not exists (select from bus.subscriptions s
+    where s.topic = the_topic and s.subscriber = session_user)
+  then raise insufficient_privilege using message = session_user || ' does not subscribe to ' || the_topic;
+  end if;
+  return query select e.event from bus.events e
+    where e.topic = the_topic and e.position > after order by e.position limit batch;
+end $$;
+create or replace function bus.trim(the_topic text, keep interval) returns void
+language sql security definer set search_path = bus, pg_temp as $$
+  delete from bus.events e where (e.topic, e.position) in (
+    select t.topic, t.position from bus.events t
+    where t.topic = the_topic and t.published_at < now() - keep order by t.position limit 5000)
+$$;
+`;
+
+export interface BusMember {
+  readonly service: string;
+  readonly role: string;
+  /** Topics it consumes. */
+  readonly consumes: readonly string[];
+}
+
+/** Makes the bus schema and registers who may publish and subscribe. Run by the owner. */
+export async function setUpPostgresBus(client: pg.Client, members: readonly BusMember[]) {
+  await client.query(SET_UP);
+  for (const { service, role, consumes } of members) {
+    await client.query(`grant usage on schema bus to "${role}"`);
+    await client.query(
+      `insert into bus.topics values ($1, $2) on conflict (topic) do update set publisher = $2`,
+      [service, role],
+    );
+    for (const topic of consumes)
+      await client.query('insert into bus.subscriptions values ($1, $2) on conflict do nothing', [
+        topic,
+        role,
+      ]);
+  }
+}
+
+/** The bus as one service uses it, through a pool of its own role in the bus's database. */
+export function openPostgresBus(db: Database, log: Logger): Bus {
+  return {
+    partitions: 1,
+    async publish(topic, events) {
+      await db.query('select bus.publish($1, $2)', [topic, JSON.stringify(events)]);
+    },
+    async declare() {},
+    async subscribe({ topic, after, batchSize }, deliver) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const run = async () => {
+        let position = after;
+        while (!signal.aborted) {
+          try {
+            const rows = await db.query<{ event: CloudEvent }>(
+              'select event from bus.fetch($1, $2, $3)',
+              [topic, position, batchSize],
+            );
+            if (rows.length === 0) {
+              await waitForWake(`bus:${topic}`, IDLE_MS, signal);
+              continue;
+            }
+            await deliver(rows.map((row) => row.event));
+            position = (rows.at(-1) as { event: CloudEvent }).event.position;
+          } catch (error) {
+            if (signal.aborted) break;
+            if (!(error instanceof Outage)) log.error({ topic, err: error }, 'a fetch failed');
+            await sleep(RETRY_MS, signal);
+          }
+        }
+      };
+      const ended = run();
+      return async () => {
+        controller.abort();
+        await ended;
+      };
+    },
+    async ping() {
+      await db.query('select 1');
+    },
+    // Who is more than an hour behind pulls from the producer's log.
+    async trim(topic) {
+      await db.query(`select bus.trim($1, interval '1 hour')`, [topic]);
+    },
+    close: () => db.close(),
+  };
+}
+
+/** A plain connection as the owner of a database. */
+export async function connectOwner(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ ...connectionOf(url), connectionTimeoutMillis: 5000 });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}

@@ -1,0 +1,222 @@
+/**
+ * Calls between services: time-out per attempt, a deadline over all, retries with full jitter for
+ * idempotent calls, a breaker and a bounded queue per target, trace context and a signed identity.
+ * In one process the call goes through the same routes, schemas and JSON, without the socket.
+ */
+import { bulkhead, BrokenCircuitError, BulkheadRejectedError, CircuitState, circuitBreaker, ConsecutiveBreaker, handleWhen } from 'cockatiel';
+import type { FastifyInstance } from 'fastify';
+import { Agent, request as send } from 'undici';
+import { sleep } from './clock.ts';
+import { refuseInTransaction } from './db.ts';
+import { DEADLINE_HEADER, remainingMs, type Deadline } from './deadline.ts';
+import type { Topology } from './discovery.ts';
+import { Outage, Refusal, type Problem } from './errors.ts';
+import { IDENTITY_HEADER, type Identity, type IdentitySigner } from './identity.ts';
+import { random } from './ids.ts';
+import { currentTraceparent, gauge, inSpan } from './telemetry.ts';
+
+export interface OutboundCall {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Begins with /internal/; what people call goes through the gateway. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number>>;
+  readonly body?: unknown;
+  /** Safe to repeat: GET, or the callee deduplicates. Only such calls are retried. */
+  readonly idempotent: boolean;
+  /** On whose behalf; the calling service itself when left out. */
+  readonly identity?: Identity;
+  readonly timeoutMs?: number;
+}
+
+export interface Client {
+  /** The parsed reply. Throws the callee's Refusal, or an Outage. */
+  call<Result>(service: string, call: OutboundCall, deadline: Deadline): Promise<Result>;
+  close(): Promise<void>;
+}
+
+const ATTEMPTS = 3;
+const ATTEMPT_MS = 3000;
+const breakerState = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
+
+interface Target {
+  readonly guard: <R>(work: () => Promise<R>) => Promise<R>;
+  readonly agent: Agent;
+  turn: number;
+}
+
+interface RawReply {
+  status: number;
+  text: string;
+}
+
+export interface ClientOptions {
+  readonly self: string;
+  readonly server: () => FastifyInstance;
+  readonly topology: Topology;
+  readonly signer: IdentitySigner;
+}
+
+export function openClient(options: ClientOptions): Client {
+  const targets = new Map<string, Target>();
+  const targetOf = (service: string): Target => {
+    let target = targets.get(service);
+    if (target === undefined) {
+      target = { guard: createGuard(service), agent: new Agent({ connections: 64 }), turn: 0 };
+      targets.set(service, target);
+    }
+    return target;
+  };
+  return {
+    async call<Result>(service: string, call: OutboundCall, deadline: Deadline): Promise<Result> {
+      refuseInTransaction(`${service} ${call.path}`);
+      const target = targetOf(service);
+      const reply = await inSpan(
+        `${call.method} ${service}`,
+        'CLIENT',
+        { 'peer.service': service, 'url.path': call.path },
+        () => withRetries(options, service, target, call, deadline),
+      );
+      return (reply.text === '' ? undefined : JSON.parse(reply.text)) as Result;
+    },
+    async close() {
+      await Promise.all([...targets.values()].map((target) => target.agent.destroy()));
+    },
+  };
+}
+
+function createGuard(service: string): Target['guard'] {
+  const breaker = circuitBreaker(
+    handleWhen((error) => error instanceof Outage),
+    { halfOpenAfter: 5000, breaker: new ConsecutiveBreaker(5) },
+  );
+  breaker.onStateChange((state) =>
+    breakerState.set({ target: service }, state === CircuitState.Open ? 2 : state === CircuitState.HalfOpen ? 1 : 0),
+  );
+  breakerState.set({ target: service }, 0);
+  const queue = bulkhead(64, 512);
+  return async (work) => {
+    try {
+      return await queue.execute(() => breaker.execute(work));
+    } catch (error) {
+      if (error instanceof BulkheadRejectedError)
+        throw new Outage(service, 'too many calls are waiting');
+      throw error;
+    }
+  };
+}
+
+async function withRetries(
+  options: ClientOptions,
+  service: string,
+  target: Target,
+  call: OutboundCall,
+  deadline: Deadline,
+): Promise<RawReply> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if (remainingMs(deadline) <= 0) throw new Outage(service, 'the deadline has passed');
+      return await target.guard(() => once(options, service, target, call, deadline));
+    } catch (error) {
+      if (error instanceof BrokenCircuitError)
+        throw new Outage(service, 'its breaker is open', { cause: error, retryAfterSeconds: 5 });
+      const last = !call.idempotent || attempt === ATTEMPTS || remainingMs(deadline) < 50;
+      if (!(error instanceof Outage) || last) throw error;
+      await sleep(Math.min(random() * 100 * 2 ** attempt, remainingMs(deadline)));
+    }
+  }
+}
+
+async function once(
+  options: ClientOptions,
+  service: string,
+  target: Target,
+  call: OutboundCall,
+  deadline: Deadline,
+): Promise<RawReply> {
+  const timeoutMs = Math.max(1, Math.min(call.timeoutMs ?? ATTEMPT_MS, remainingMs(deadline)));
+  const identity = call.identity ?? { subject: options.self, roles: ['service'] };
+  const traceparent = currentTraceparent();
+  const headers: Record<string, string> = {
+    [IDENTITY_HEADER]: options.signer.sign(identity, service),
+    [DEADLINE_HEADER]: String(Math.round(timeoutMs)),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+  };
+  const path = withQuery(call);
+  const reply = options.topology.isLocal(service)
+    ? await callLocally(options.server(), call, path, headers, timeoutMs, service)
+    : await callRemotely(options.topology, service, target, call, path, headers, timeoutMs);
+  if (reply.status < 400) return reply;
+  if (reply.status >= 500 || reply.status === 429)
+    throw new Outage(service, `answered ${reply.status}`);
+  const told = parseProblem(reply.text);
+  throw new Refusal(reply.status, told?.code ?? 'refused', told?.detail ?? 'The call was refused.', {
+    faults: told?.errors ?? [],
+  });
+}
+
+function withQuery(call: OutboundCall): string {
+  if (call.query === undefined) return call.path;
+  const entries = Object.entries(call.query).map(([name, value]) => [name, String(value)]);
+  return `${call.path}?${new URLSearchParams(entries).toString()}`;
+}
+
+async function callLocally(
+  server: FastifyInstance,
+  call: OutboundCall,
+  path: string,
+  headers: Record<string, string>,
+  timeoutMs: number,
+  service: string,
+): Promise<RawReply> {
+  const late = new AbortController();
+  const timer = sleep(timeoutMs, late.signal).then(() => {
+    throw new Outage(service, `no answer within ${Math.round(timeoutMs)} ms`);
+  });
+  timer.catch(() => {});
+  const payload = call.body === undefined ? {} : { payload: JSON.stringify(call.body) };
+  const answer = server.inject({ method: call.method, url: path, headers, ...payload });
+  try {
+    const reply = await Promise.race([answer, timer]);
+    return { status: reply.statusCode, text: reply.payload };
+  } finally {
+    late.abort();
+  }
+}
+
+async function callRemotely(
+  topology: Topology,
+  service: string,
+  target: Target,
+  call: OutboundCall,
+  path: string,
+  headers: Record<string, string>,
+  timeoutMs: number,
+): Promise<RawReply> {
+  const instances = topology.instancesOf(service);
+  const base = instances[target.turn++ % Math.max(1, instances.length)];
+  if (base === undefined)
+    throw new Outage(service, 'it runs neither here nor anywhere that DISCOVERY_URL names');
+  try {
+    const reply = await send(base + path, {
+      method: call.method,
+      headers,
+      dispatcher: target.agent,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+    });
+    return { status: reply.statusCode, text: await reply.body.text() };
+  } catch (error) {
+    throw new Outage(service, (error as Error).message, { cause: error });
+  }
+}
+
+function parseProblem(text: string): Problem | undefined {
+  try {
+    return JSON.parse(text) as Problem;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The event log: a change and its event commit together (`emit`), one sequencer gives dense
+ * positions, the relay publishes in position order (ADR 0003). Consumers pull from here what the
+ * bus has lost.
+ */
+import type { Bus, CloudEvent } from './bus/port.ts';
+import type { Database, Queryable, Tx } from './db.ts';
+import { failpoint } from './failpoints.ts';
+import type { Json } from './json.ts';
+import type { Leases } from './leases.ts';
+import { currentTraceparent, gauge } from './telemetry.ts';
+import { waitForWake, wake } from './wake.ts';
+
+export interface NewEvent {
+  /** The aggregate's id. */
+  readonly key: string;
+  /** The aggregate's version after the change; dense from 1. */
+  readonly version: number;
+  readonly type: string;
+  readonly data: Json;
+}
+
+/**
+ * Writes the events of this transaction's changes. The caller holds the aggregates' row locks, so
+ * that versions of one key are written in order.
+ */
+export async function emit(tx: Tx, topic: string, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await tx.query(
+    `insert into log (key, version, type, data, traceparent)
+     select e.key, e.version, e.type, e.data, $2
+     from json_to_recordset($1) as e(key text, version integer, type text, data json)`,
+    [JSON.stringify(events), currentTraceparent() ?? null],
+  );
+  tx.onCommit(() => wakeSequencer(topic));
+}
+
+/** Tells the sequencer of this process that events were committed. */
+export function wakeSequencer(topic: string): void {
+  wake(`log:${topic}`);
+}
+
+const BATCH = 500;
+const IDLE_MS = 50;
+
+const lastPosition = gauge('waybill_log_position', 'Last position given', ['topic']);
+const pending = gauge('waybill_outbox_pending_events', 'Events not yet published', ['topic']);
+const oldest = gauge('waybill_outbox_oldest_age_seconds', 'Age of the oldest of them', ['topic']);
+
+/** Sequences and publishes this service's log for as long as this process holds its lease. */
+export function startRelay(db: Database, leases: Leases, bus: Bus, groups: readonly string[]) {
+  const topic = db.service;
+  return leases.hold(`relay ${topic}`, async (signal) => {
+    await bus.declare(topic, groups);
+    let published = await publishedPosition(db);
+    while (!signal.aborted) {
+      const sequenced = await sequence(db);
+      const events = await readLog(db, published, BATCH);
+      if (events.length === 0) {
+        if (sequenced === 0) await waitForWake(`log:${topic}`, IDLE_MS, signal);
+        continue;
+      }
+      await failpoint('log.publish.before');
+      await bus.publish(topic, events);
+      if (await failpoint('log.publish.after')) await bus.publish(topic, events);
+      published = (events.at(-1) as CloudEvent).position;
+      await db.query('update log_head set published = greatest(published, $1)', [published]);
+      wake(`bus:${topic}`);
+    }
+  });
+}
+
+async function publishedPosition(db: Database): Promise<number> {
+  const rows = await db.query<{ published: bigint }>('select published from log_head');
+  return Number(rows[0]?.published ?? 0n);
+}
+
+async function sequence(db: Database): Promise<number> {
+  const rows = await db.query<{ added: bigint }>('select sequence_log($1) as added', [BATCH]);
+  const added = Number(rows[0]?.added ?? 0n);
+  if (added > 0) await failpoint('log.sequence.after_commit');
+  return added;
+}
+
+interface LogRow {
+  position: bigint;
+  key: string;
+  version: number;
+  type: string;
+  time: string;
+  traceparent: string | null;
+  data: Json;
+}
+
+const COLUMNS = 'position, key, version, type, time, traceparent, data';
+
+/** Events after a position, in order. */
+export async function readLog(db: Queryable & { service: string }, after: number, limit: number) {
+  const rows = await db.query<LogRow>(
+    `select ${COLUMNS} from log where position > $1 order by position limit $2`,
+    [after, limit],
+  );
+  return rows.map((row) => envelope(db.service, row));
+}
+
+/** Events of one key after a version, in order; only those that have a position. */
+export async function readLogOfKey(
+  db: Queryable & { service: string },
+  key: string,
+  afterVersion: number,
+  limit: number,
+) {
+  const rows = await db.query<LogRow>(
+    `select ${COLUMNS} from log
+     where key = $1 and version > $2 and position is not null order by version limit $3`,
+    [key, afterVersion, limit],
+  );
+  return rows.map((row) => envelope(db.service, row));
+}
+
+export interface LogHead {
+  readonly position: number;
+  readonly key: string;
+  readonly version: number;
+}
+
+/** What an auditing consumer compares with its inbox: events older than two seconds, briefly. */
+export async function readLogHeads(db: Database, after: number, limit: number): Promise<LogHead[]> {
+  const rows = await db.query<{ position: bigint; key: string; version: number }>(
+    `select position, key, version from log
+     where position > $1 and time < now() - interval '2 seconds' order by position limit $2`,
+    [after, limit],
+  );
+  return rows.map((row) => ({ ...row, position: Number(row.position) }));
+}
+
+function envelope(topic: string, row: LogRow): CloudEvent {
+  return {
+    specversion: '1.0',
+    id: `${row.key}:${row.version}`,
+    source: `/waybill/${topic}`,
+    type: row.type,
+    time: row.time,
+    datacontenttype: 'application/json',
+    topic,
+    position: Number(row.position),
+    key: row.key,
+    version: row.version,
+    ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
+    data: row.data,
+  };
+}
+
+/** Deletes published events older than the retention, a bounded bite at a time. */
+export async function trimLog(db: Database, retentionDays: number): Promise<void> {
+  await db.query(
+    `delete from log where position in (
+       select position from log
+       where position <= (select published from log_head) and time < now() - make_interval(days => $1)
+       order by position limit 5000)`,
+    [retentionDays],
+  );
+}
+
+/** Refreshes the log's gauges; called when metrics are scraped. */
+export async function measureLog(db: Database): Promise<void> {
+  const rows = await db.query<{ position: bigint; pending: bigint; age: number | null }>(
+    `select h.position, h.position - h.published +
+       (select count(*) from (select from log where position is null limit 10000) u) as pending,
+       extract(epoch from now() - coalesce(
+         (select time from log where position = h.published + 1),
+         (select time from log where position is null order by id limit 1)))::float8 as age
+     from log_head h`,
+  );
+  const row = rows[0];
+  if (row === undefined) return;
+  const topic = db.service;
+  lastPosition.set({ topic }, Number(row.position));
+  pending.set({ topic }, Number(row.pending));
+  oldest.set({ topic }, Math.max(0, row.age ?? 0));
+}

@@ -1,0 +1,353 @@
+/**
+ * The HTTP server: Fastify with the defaults that a careful service needs, and the mounting of
+ * route tables. Bodies are validated strictly, query and path coerced; every error is RFC 9457.
+ */
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { Ajv, type ErrorObject } from 'ajv';
+import addFormats from 'ajv-formats';
+import { monotonicMs } from './clock.ts';
+import { DEADLINE_HEADER, deadlineIn } from './deadline.ts';
+import { Outage, Refusal, problem, toProblem, type Fault } from './errors.ts';
+import { idempotencyKeyOf } from './idempotency.ts';
+import { IDENTITY_HEADER, unauthenticated, type Identity, type IdentitySigner } from './identity.ts';
+import { newId } from './ids.ts';
+import { parseStrictJson } from './json.ts';
+import type { Logger } from './logger.ts';
+import type { Call, Route } from './route.ts';
+import { counter, histogram, inSpan } from './telemetry.ts';
+export type { FastifyInstance, FastifyReply, FastifyRequest };
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    rawBody?: Buffer;
+    startedMs: number;
+  }
+}
+
+const BODY_LIMIT = 1024 * 1024;
+const REQUEST_MS = 30_000;
+
+/** A server without routes. `log` is the process's logger. */
+export function createServer(log: Logger): FastifyInstance {
+  const strict = compilerOf(false);
+  const coercing = compilerOf(true);
+  const app = Fastify({
+    loggerInstance: log as never,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: 65_000,
+    // Node looks every 30 s by default, which would make the time-outs above three times as long.
+    http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2000 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    genReqId: requestIdOf,
+    rewriteUrl: originForm,
+    routerOptions: { maxParamLength: 500 },
+    clientErrorHandler: refuseUnparsable,
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(error, request as FastifyRequest, reply as FastifyReply);
+    },
+  }) as unknown as FastifyInstance;
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? strict : coercing).compile(schema as object),
+  );
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJsonBody);
+  app.addHook('onRequest', refuseBadEnvelope);
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(new Refusal(404, 'not_found', 'There is nothing at this address.'), request, reply),
+  );
+  return app;
+}
+
+function compilerOf(coerce: boolean): Ajv {
+  const ajv = new Ajv({
+    coerceTypes: coerce,
+    allErrors: true,
+    useDefaults: true,
+    removeAdditional: false,
+    strictNumbers: true,
+    strict: false,
+  });
+  addFormats.default(ajv);
+  return ajv;
+}
+
+/**
+ * A target in absolute form counts as its path, and its authority as the Host, whatever the header
+ * says (RFC 9112, 3.2.2).
+ */
+function originForm(raw: RawTarget): string {
+  const target = raw.url ?? '/';
+  if (target.startsWith('/')) return target;
+  const [, authority, rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
+  if (authority === undefined) return target;
+  raw.headers.host = authority;
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+interface RawTarget {
+  url?: string | undefined;
+  headers: { host?: string | undefined };
+}
+
+function requestIdOf(raw: { headers: Record<string, string | string[] | undefined> }): string {
+  const given = raw.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : newId();
+}
+
+/** A request that Node's parser refused never reaches a route; it gets a problem all the same. */
+function refuseUnparsable(error: NodeJS.ErrnoException, socket: import('node:net').Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'headers_too_large']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'request_timeout']
+        : [400, 'malformed_request'];
+  const body = JSON.stringify(problem(status as number, code as string, 'The request is not HTTP.'));
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+const JSON_TYPE = /^application\/json(?: *; *charset="?utf-8"?)?$/i;
+
+/** Refuses what proxies and frameworks are known to read differently from each other. */
+function refuseBadEnvelope(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+  request.startedMs = monotonicMs();
+  const { headers, method } = request.raw;
+  if (method === 'GET' || method === 'HEAD') return done();
+  if (headers['content-encoding'] !== undefined)
+    throw new Refusal(415, 'unsupported_encoding', 'Bodies are accepted uncompressed only.');
+  const type = headers['content-type'];
+  const empty = headers['content-length'] === '0' || !('content-length' in headers);
+  if (type === undefined ? !empty || 'transfer-encoding' in headers : !JSON_TYPE.test(type)) {
+    const exempt = (request.routeOptions.config as { anyType?: boolean }).anyType === true;
+    if (!exempt)
+      throw new Refusal(415, 'unsupported_media_type', 'The body must be application/json.');
+  }
+  done();
+}
+
+function readJsonBody(
+  request: FastifyRequest,
+  body: Buffer,
+  done: (error: Error | null, value?: unknown) => void,
+): void {
+  try {
+    if ((request.routeOptions.config as { rawBody?: boolean }).rawBody === true)
+      request.rawBody = body;
+    done(null, body.length === 0 ? undefined : parseStrictJson(body));
+  } catch (error) {
+    done(error as Error);
+  }
+}
+
+const errorsTotal = counter('waybill_errors_total', 'Errors answered, by kind', ['kind']);
+
+/** Answers any error as a problem, and logs it as its kind asks. */
+export function sendProblem(
+  error: Error | FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const known = refusalOf(error);
+  const body = toProblem(known, request.id);
+  if (known instanceof Refusal) {
+    request.log.info({ code: known.code, reqId: request.id }, 'refused');
+    reply.headers(known.headers);
+  } else if (known instanceof Outage) {
+    errorsTotal.inc({ kind: 'outage' });
+    request.log.warn({ target: known.target, reason: known.message }, 'an outage was answered');
+    reply.header('retry-after', String(known.retryAfterSeconds));
+  } else {
+    errorsTotal.inc({ kind: 'bug' });
+    request.log.error({ err: error, reqId: request.id }, 'a bug was answered');
+  }
+  return reply.status(body.status).type('application/problem+json').send(JSON.stringify(body));
+}
+
+type Validated = Omit<FastifyError, 'validationContext'> & { validationContext?: string };
+
+/** Fastify's own errors as refusals; anything else unchanged. */
+function refusalOf(error: Error | FastifyError): unknown {
+  if (error instanceof Refusal || error instanceof Outage) return error;
+  const { validation, validationContext, code, statusCode } = error as Validated;
+  if (validation !== undefined) {
+    const part = validationContext ?? 'body';
+    const faults = (validation as unknown as ErrorObject[]).slice(0, 50).map((e) => faultOf(e, part));
+    const detail = 'The request does not fit its schema; see errors.';
+    if (part === 'params') return new Refusal(400, 'invalid_path', detail, { faults });
+    return new Refusal(422, part === 'body' ? 'invalid_body' : 'invalid_query', detail, { faults });
+  }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new Refusal(413, 'body_too_large', `A body has at most ${BODY_LIMIT} bytes.`);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return new Refusal(415, 'unsupported_media_type', 'The body must be application/json.');
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new Refusal(statusCode, 'malformed_request', error.message.slice(0, 200));
+  return error;
+}
+
+function faultOf(error: ErrorObject, part: string): Fault {
+  const below = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
+  let path = error.instancePath;
+  let detail = error.message ?? 'is not valid';
+  const { additionalProperty, missingProperty, allowedValues } = error.params as {
+    additionalProperty?: string;
+    missingProperty?: string;
+    allowedValues?: string[];
+  };
+  if (additionalProperty !== undefined) {
+    path += `/${below(additionalProperty)}`;
+    detail = 'is not a known field';
+  } else if (missingProperty !== undefined) {
+    path += `/${below(missingProperty)}`;
+    detail = 'is required';
+  } else if (allowedValues !== undefined) detail = `must be one of ${allowedValues.join(', ')}`;
+  if (part === 'body') return { pointer: path, detail };
+  const name = path.slice(1);
+  return { pointer: part === 'params' ? `{${name}}` : `?${name}`, detail };
+}
+
+const duration = histogram('waybill_http_request_duration_seconds', 'Time to answer', [
+  'service',
+  'route',
+  'method',
+  'status',
+]);
+
+export interface MountOptions<Context> {
+  readonly service: string;
+  readonly routes: readonly Route<Context>[];
+  readonly context: Context;
+  readonly signer: IdentitySigner;
+  readonly idempotencySecret: Buffer;
+}
+
+/** Mounts a service's routes; identity is verified here, by the service itself. */
+export function mountRoutes<Context>(app: FastifyInstance, options: MountOptions<Context>): void {
+  for (const entry of options.routes) mountRoute(app, entry, options);
+}
+
+function mountRoute<Context>(
+  app: FastifyInstance,
+  entry: Route<Context>,
+  options: MountOptions<Context>,
+): void {
+  const { service, signer, context } = options;
+  const scopeOf = `${service} ${entry.method} ${entry.path}`;
+  const handle = entry.handle.bind(entry) as (call: Call<never, never, never>, c: Context) => ReturnType<typeof entry.handle>;
+  app.route({
+    method: entry.method,
+    url: entry.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    config: { rawBody: entry.rawBody === true, service },
+    schema: {
+      ...(entry.params === undefined ? {} : { params: entry.params }),
+      ...(entry.query === undefined ? {} : { querystring: entry.query }),
+      ...(entry.body === undefined ? {} : { body: bodySchemaOf(entry.body, entry.bodyOptional) }),
+      response: responsesOf(entry),
+    },
+    onRequest: (request, _reply, done) => {
+      if (!mayCall(entry, identify(request, signer, service)))
+        throw new Refusal(403, 'forbidden', 'Your role does not allow this.');
+      refuseRepeatedQuery(request);
+      done();
+    },
+    onResponse: (request, reply, done) => {
+      duration.observe(
+        { service, route: entry.path, method: entry.method, status: String(reply.statusCode) },
+        (monotonicMs() - request.startedMs) / 1000,
+      );
+      done();
+    },
+    handler: async (request, reply) => {
+      const identity = identify(request, signer, service);
+      const call = {
+        params: request.params,
+        query: request.query,
+        body: request.body,
+        identity,
+        idempotency:
+          entry.idempotent === true
+            ? idempotencyKeyOf(
+                request.headers['idempotency-key'],
+                `${identity.subject} ${scopeOf} ${entry.path.includes('{') ? request.url : ''}`,
+                request.body ?? null,
+                options.idempotencySecret,
+              )
+            : undefined,
+        headers: request.headers,
+        rawBody: request.rawBody,
+        deadline: deadlineIn(deadlineOf(request)),
+        requestId: request.id,
+        log: request.log,
+      } as unknown as Call<never, never, never>;
+      const parent = request.headers['traceparent'];
+      const answer = await inSpan(
+        `${entry.method} ${entry.path}`,
+        'SERVER',
+        { 'http.route': entry.path, 'service.name': service },
+        () => handle(call, context),
+        typeof parent === 'string' ? parent : undefined,
+      );
+      reply.status(answer.status);
+      if (answer.headers !== undefined) reply.headers(answer.headers);
+      if (answer.body === undefined) return reply.send();
+      return answer.body instanceof Uint8Array || typeof answer.body === 'string'
+        ? reply.type('application/json; charset=utf-8').serializer((text: string) => text).send(answer.body)
+        : reply.send(answer.body);
+    },
+  });
+}
+
+function bodySchemaOf(schema: object, optional = false): object {
+  return optional ? { anyOf: [schema, { type: 'null' }] } : schema;
+}
+
+function responsesOf(entry: Route<never>): Record<number, unknown> {
+  const responses: Record<number, unknown> = {};
+  for (const [status, schema] of Object.entries(entry.replies))
+    if ('type' in schema || 'anyOf' in schema || '$ref' in schema) responses[Number(status)] = schema;
+  return responses;
+}
+
+const NOBODY: Identity = { subject: 'anonymous', roles: [] };
+
+function identify(request: FastifyRequest, signer: IdentitySigner, service: string): Identity {
+  const token = request.raw.headers[IDENTITY_HEADER];
+  return typeof token === 'string' ? signer.verify(token, service) : NOBODY;
+}
+
+function mayCall(entry: Pick<Route, 'access'>, identity: Identity): boolean {
+  if (entry.access === 'public') return true;
+  if (identity === NOBODY) throw unauthenticated();
+  return identity.roles.some((role) => (entry.access as readonly string[]).includes(role));
+}
+
+/** `status=a&status=b` and `status[]=a` mean different things to different parsers. */
+function refuseRepeatedQuery(request: FastifyRequest): void {
+  const query = request.query as Record<string, unknown> | undefined;
+  for (const name in query)
+    if (typeof query[name] !== 'string' || name.endsWith(']'))
+      throw new Refusal(400, 'repeated_parameter', `The parameter "${name}" is given more than once.`, {
+        faults: [{ pointer: `?${name}`, detail: 'must be given once' }],
+      });
+}
+
+function deadlineOf(request: FastifyRequest): number {
+  const given = Number(request.headers[DEADLINE_HEADER]);
+  return Number.isFinite(given) && given > 0 ? Math.min(given, REQUEST_MS) : REQUEST_MS;
+}

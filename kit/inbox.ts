@@ -1,0 +1,252 @@
+/** How a consumer records events: in order per key, once, with their effect. See consumer.ts. */
+import type { CloudEvent } from './bus/port.ts';
+import type { Database, Tx } from './db.ts';
+import { Outage, Refusal } from './errors.ts';
+import { failpoint } from './failpoints.ts';
+import type { Logger } from './logger.ts';
+
+export interface Inbox {
+  readonly topic: string;
+  readonly db: Database;
+  readonly log: Logger;
+  handle(tx: Tx, type: string, events: readonly CloudEvent[]): Promise<void>;
+  partitionOf(key: string): number;
+  /** The key's events after a version, from the producer's log. */
+  missing(key: string, afterVersion: number): Promise<readonly CloudEvent[]>;
+}
+
+/** Attempts at one event before it is parked, thrown errors and dead processes counted alike. */
+const MAX_ATTEMPTS = 3;
+
+interface Sorted {
+  readonly fresh: CloudEvent[];
+  /** Later events of a parked key. */
+  readonly behind: CloudEvent[];
+  /** First version that is missing, by key. */
+  readonly gaps: Map<string, number>;
+}
+
+/**
+ * Records a batch and its effects in one transaction, then fills the gaps it met. Any failure
+ * leaves nothing behind and is thrown.
+ */
+export async function applyInOrder(
+  inbox: Inbox,
+  partition: number,
+  events: readonly CloudEvent[],
+  firstOfKey = false,
+): Promise<void> {
+  const last = events.at(-1);
+  if (last === undefined) return;
+  const gaps = await inbox.db.transaction(async (tx) => {
+    // The cursor's row lock makes the partition's deliveries, pulls and replays take turns.
+    await tx.query(
+      `update cursors set position = greatest(position, $3), unfinished = 0, updated_at = now()
+       where topic = $1 and partition = $2`,
+      [inbox.topic, partition, last.position],
+    );
+    const sorted = await sort(inbox, tx, events, firstOfKey);
+    for (const round of rounds(sorted.fresh)) {
+      const types = new Map<string, CloudEvent[]>();
+      for (const event of round) {
+        const same = types.get(event.type);
+        if (same === undefined) types.set(event.type, [event]);
+        else same.push(event);
+      }
+      for (const [type, ofType] of types) await inbox.handle(tx, type, ofType);
+    }
+    await remember(inbox, tx, sorted.fresh);
+    for (const event of sorted.behind)
+      await park(inbox, tx, event, 'an earlier event of this key is parked', 0);
+    await failpoint('consumer.before_commit');
+    return sorted.gaps;
+  });
+  for (const [key, version] of gaps) await fill(inbox, partition, key, version);
+}
+
+/** One event at a time, counted before it runs; what keeps failing is parked. */
+export async function handleCarefully(
+  inbox: Inbox,
+  partition: number,
+  events: readonly CloudEvent[],
+): Promise<void> {
+  for (const event of events) {
+    for (;;) {
+      const attempts = await countAttempt(inbox, event);
+      if (attempts > MAX_ATTEMPTS) {
+        await giveUp(inbox, partition, event, 'it killed its process', attempts - 1);
+        break;
+      }
+      try {
+        await failpoint('consumer.before_handle');
+        await applyInOrder(inbox, partition, [event]);
+        break;
+      } catch (error) {
+        if (error instanceof Outage) {
+          await forgetAttempts(inbox, event);
+          throw error;
+        }
+        inbox.log.error({ topic: inbox.topic, type: event.type, key: event.key, err: error }, 'an event failed');
+        if (attempts < MAX_ATTEMPTS) continue;
+        await giveUp(inbox, partition, event, String((error as Error).stack ?? error), attempts);
+        break;
+      }
+    }
+    await forgetAttempts(inbox, event);
+  }
+}
+
+async function sort(
+  inbox: Inbox,
+  tx: Tx,
+  events: readonly CloudEvent[],
+  firstOfKey: boolean,
+): Promise<Sorted> {
+  const keys = [...new Set(events.map((event) => event.key))];
+  const seen = await tx.query<{ key: string; version: number }>(
+    'select key, version from inbox where topic = $1 and key = any($2)',
+    [inbox.topic, keys],
+  );
+  const parked = await tx.query<{ key: string; version: number }>(
+    `select key, max(version) as version from dead_letters
+     where topic = $1 and key = any($2) group by key`,
+    [inbox.topic, keys],
+  );
+  const versions = new Map(seen.map((row) => [row.key, row.version]));
+  const parkedUpTo = new Map(parked.map((row) => [row.key, row.version]));
+  const sorted: Sorted = { fresh: [], behind: [], gaps: new Map() };
+  let first = firstOfKey;
+  for (const event of events) {
+    const { key, version } = event;
+    const known = parkedUpTo.get(key) ?? versions.get(key) ?? 0;
+    if (version <= known) continue;
+    if (version > known + 1 && !first) {
+      sorted.gaps.set(key, known);
+      continue;
+    }
+    first = false;
+    if (parkedUpTo.has(key)) {
+      parkedUpTo.set(key, version);
+      sorted.behind.push(event);
+    } else {
+      versions.set(key, version);
+      sorted.fresh.push(event);
+    }
+  }
+  return sorted;
+}
+
+/** Splits a batch so that each round holds a key once; a key's events keep their order. */
+function rounds(events: readonly CloudEvent[]): CloudEvent[][] {
+  const result: CloudEvent[][] = [];
+  const depth = new Map<string, number>();
+  for (const event of events) {
+    const round = depth.get(event.key) ?? 0;
+    depth.set(event.key, round + 1);
+    const list = result[round];
+    if (list === undefined) result[round] = [event];
+    else list.push(event);
+  }
+  return result;
+}
+
+async function remember(inbox: Inbox, tx: Tx, fresh: readonly CloudEvent[]): Promise<void> {
+  if (fresh.length === 0) return;
+  const versions = new Map(fresh.map((event) => [event.key, event.version]));
+  await tx.query(
+    `insert into inbox (topic, key, version)
+     select $1, key, version from unnest($2::text[], $3::integer[]) as e(key, version)
+     on conflict (topic, key) do update set version = excluded.version, updated_at = now()`,
+    [inbox.topic, [...versions.keys()], [...versions.values()]],
+  );
+}
+
+/** Fetches what a key lacks and records it; rejects with an Outage while it cannot be had. */
+async function fill(inbox: Inbox, partition: number, key: string, known: number): Promise<void> {
+  const events = await inbox.missing(key, known);
+  const first = events[0];
+  if (first === undefined)
+    throw new Outage(`log ${inbox.topic}`, `version ${known + 1} of ${key} is nowhere yet`);
+  const expired = first.version > known + 1;
+  if (expired)
+    inbox.log.warn({ topic: inbox.topic, key, known }, 'earlier events have left the log; goes on');
+  await applyInOrder(inbox, partition, events, expired);
+}
+
+async function countAttempt(inbox: Inbox, event: CloudEvent): Promise<number> {
+  const [row] = await inbox.db.query<{ attempts: number }>(
+    `insert into deliveries (topic, key, version, attempts) values ($1, $2, $3, 1)
+     on conflict (topic, key, version) do update set attempts = deliveries.attempts + 1
+     returning attempts`,
+    [inbox.topic, event.key, event.version],
+  );
+  return row?.attempts ?? 1;
+}
+
+async function forgetAttempts(inbox: Inbox, event: CloudEvent): Promise<void> {
+  await inbox.db.query('delete from deliveries where topic = $1 and key = $2 and version = $3', [
+    inbox.topic,
+    event.key,
+    event.version,
+  ]);
+}
+
+async function giveUp(
+  inbox: Inbox,
+  partition: number,
+  event: CloudEvent,
+  error: string,
+  attempts: number,
+): Promise<void> {
+  await inbox.db.transaction(async (tx) => {
+    await tx.query(
+      `update cursors set position = greatest(position, $3), unfinished = 0, updated_at = now()
+       where topic = $1 and partition = $2`,
+      [inbox.topic, partition, event.position],
+    );
+    await park(inbox, tx, event, error, attempts);
+  });
+  inbox.log.error({ topic: inbox.topic, type: event.type, key: event.key, attempts }, 'an event is parked');
+}
+
+function park(inbox: Inbox, tx: Tx, event: CloudEvent, error: string, attempts: number) {
+  return tx.query(
+    `insert into dead_letters (topic, key, version, type, event, error, attempts)
+     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
+    [inbox.topic, event.key, event.version, event.type, JSON.stringify(event), error.slice(0, 4000), attempts],
+  );
+}
+
+/**
+ * Handles the parked events of a key again, in order, each in a transaction with its removal.
+ * Stops at the first that fails, which stays parked with its new error. Returns how many went.
+ */
+export async function replayKey(inbox: Inbox, key: string): Promise<number> {
+  const partition = inbox.partitionOf(key);
+  for (let replayed = 0; ; replayed++) {
+    const more = await inbox.db.transaction(async (tx) => {
+      await tx.query(
+        'select 1 from cursors where topic = $1 and partition = $2 for update',
+        [inbox.topic, partition],
+      );
+      const [row] = await tx.query<{ event: CloudEvent }>(
+        'select event from dead_letters where topic = $1 and key = $2 order by version limit 1',
+        [inbox.topic, key],
+      );
+      if (row === undefined) return false;
+      try {
+        await inbox.handle(tx, row.event.type, [row.event]);
+      } catch (error) {
+        throw new Refusal(409, 'replay_failed', `Version ${row.event.version} failed again: ${String(error)}`);
+      }
+      await remember(inbox, tx, [row.event]);
+      await tx.query('delete from dead_letters where topic = $1 and key = $2 and version = $3', [
+        inbox.topic,
+        key,
+        row.event.version,
+      ]);
+      return true;
+    });
+    if (!more) return replayed;
+  }
+}

@@ -1,0 +1,175 @@
+/** Routes that every service has: its log for consumers, its document, its dead letters. */
+import type { Database } from './db.ts';
+import { Refusal } from './errors.ts';
+import { readLogHeads, readLogOfKey } from './eventlog.ts';
+import { replayKey, type Inbox } from './inbox.ts';
+import { describeRoutes } from './openapi.ts';
+import { route, type Route } from './route.ts';
+import { Identifier, Nullable, Timestamp, Type } from './schema.ts';
+import type { Service } from './service.ts';
+import { wakeTasks } from './tasks.ts';
+
+export interface KitRoutesOptions {
+  readonly service: Service;
+  readonly db: Database | undefined;
+  readonly inboxes: ReadonlyMap<string, Inbox>;
+}
+
+const LOG_PAGE = 1000;
+
+/** The kit's own routes for a service; without a database only its document. */
+export function kitRoutes(options: KitRoutesOptions): Route<never>[] {
+  const { service, db } = options;
+  const document = route({
+    method: 'GET',
+    path: `/internal/${service.name}/openapi`,
+    access: ['service'],
+    summary: "The service's part of the API document.",
+    internal: true,
+    replies: { 200: { description: 'A part of an OpenAPI document.' } },
+    handle: async () => ({
+      status: 200,
+      body: describeRoutes(service.name, service.description, [
+        ...service.routes,
+        ...(db === undefined ? [] : dataRoutes(options, db)),
+      ]),
+    }),
+  });
+  return db === undefined ? [document] : [document, ...dataRoutes(options, db)];
+}
+
+function dataRoutes(options: KitRoutesOptions, db: Database): Route<never>[] {
+  return [logRoute(db), ...deadLetterRoutes(options, db), ...deadTaskRoutes(options, db)];
+}
+
+function logRoute(db: Database): Route<never> {
+  return route({
+    method: 'GET',
+    path: `/internal/log/${db.service}`,
+    access: ['service'],
+    summary: 'Events from the log: of one key after a version, or heads after a position.',
+    internal: true,
+    query: Type.Object(
+      {
+        after: Type.Optional(Type.Integer({ minimum: 0 })),
+        key: Type.Optional(Identifier(200)),
+        after_version: Type.Optional(Type.Integer({ minimum: 0 })),
+      },
+      { additionalProperties: false },
+    ),
+    replies: { 200: { description: 'Events in order.' } },
+    async handle({ query }) {
+      const events =
+        query.key === undefined
+          ? await readLogHeads(db, query.after ?? 0, LOG_PAGE)
+          : await readLogOfKey(db, query.key, query.after_version ?? 0, LOG_PAGE);
+      return { status: 200, body: { events } };
+    },
+  });
+}
+
+const DeadLetter = Type.Object({
+  topic: Type.String(),
+  key: Type.String(),
+  version: Type.Integer(),
+  type: Type.String(),
+  error: Type.String(),
+  attempts: Type.Integer(),
+  parked_at: Timestamp,
+});
+
+function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database): Route<never>[] {
+  const base = `/api/v1/dead-letters/${service.name}`;
+  return [
+    route({
+      method: 'GET',
+      path: base,
+      access: ['operator', 'admin'],
+      summary: `Events that ${service.name} could not handle, oldest first.`,
+      query: Type.Object(
+        { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })) },
+        { additionalProperties: false },
+      ),
+      replies: {
+        200: Type.Object({ dead_letters: Type.Array(DeadLetter), total: Type.Integer() }),
+      },
+      async handle({ query }) {
+        const rows = await db.query(
+          `select topic, key, version, type, error, attempts, parked_at from dead_letters
+           order by parked_at, topic, key, version limit $1`,
+          [query.limit ?? 100],
+        );
+        const [count] = await db.query<{ total: bigint }>(
+          'select count(*) as total from dead_letters',
+        );
+        return { status: 200, body: { dead_letters: rows, total: Number(count?.total ?? 0n) } };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: `${base}/replay`,
+      access: ['operator', 'admin'],
+      summary: 'Handles the parked events of a key again, in order.',
+      body: Type.Object(
+        { topic: Identifier(64), key: Identifier(200) },
+        { additionalProperties: false },
+      ),
+      replies: { 200: Type.Object({ replayed: Type.Integer() }) },
+      refusals: { '404 unknown_topic': 'the service consumes no such topic', '409 replay_failed': 'it failed again' },
+      async handle({ body }) {
+        const inbox = inboxes.get(body.topic);
+        if (inbox === undefined)
+          throw new Refusal(404, 'unknown_topic', `${service.name} consumes no topic ${body.topic}.`);
+        return { status: 200, body: { replayed: await replayKey(inbox, body.key) } };
+      },
+    }),
+  ];
+}
+
+const DeadTask = Type.Object({
+  kind: Type.String(),
+  key: Type.String(),
+  attempts: Type.Integer(),
+  error: Nullable(Type.String()),
+  created_at: Timestamp,
+});
+
+function deadTaskRoutes({ service }: KitRoutesOptions, db: Database): Route<never>[] {
+  const base = `/api/v1/dead-tasks/${service.name}`;
+  return [
+    route({
+      method: 'GET',
+      path: base,
+      access: ['operator', 'admin'],
+      summary: `Tasks that ${service.name} gave up, oldest first.`,
+      replies: { 200: Type.Object({ dead_tasks: Type.Array(DeadTask) }) },
+      async handle() {
+        const rows = await db.query(
+          `select kind, key, attempts, error, created_at from tasks
+           where state = 'dead' order by created_at limit 500`,
+        );
+        return { status: 200, body: { dead_tasks: rows } };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: `${base}/retry`,
+      access: ['operator', 'admin'],
+      summary: 'Makes a dead task due again.',
+      body: Type.Object(
+        { kind: Identifier(64), key: Identifier(200) },
+        { additionalProperties: false },
+      ),
+      replies: { 200: Type.Object({ retried: Type.Integer() }) },
+      async handle({ body }) {
+        const rows = await db.query(
+          `update tasks set state = 'waiting', attempts = 0, run_at = now()
+           where kind = $1 and key = $2 and state = 'dead' returning id`,
+          [body.kind, body.key],
+        );
+        wakeTasks(body.kind);
+        return { status: 200, body: { retried: rows.length } };
+      },
+    }),
+  ];
+}

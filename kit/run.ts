@@ -1,0 +1,295 @@
+/** Runs services in this process: configuration, tables, server, loops; and their orderly end. */
+import type { FastifyInstance } from 'fastify';
+import { openBus } from './bus/open.ts';
+import { partitionOf, type Bus } from './bus/port.ts';
+import { openClient, type Client } from './client.ts';
+import { sleep } from './clock.ts';
+import { startConsumer, type ProducerLog } from './consumer.ts';
+import { deadlineIn } from './deadline.ts';
+import { openDatabase, type Database } from './db.ts';
+import { createTopology } from './discovery.ts';
+import { startRelay, trimLog } from './eventlog.ts';
+import { armFailpoints } from './failpoints.ts';
+import { mountHealth } from './health.ts';
+import { createServer, mountRoutes } from './http.ts';
+import { trimKeys } from './idempotency.ts';
+import { openIdentitySigner } from './identity.ts';
+import type { Inbox } from './inbox.ts';
+import { kitRoutes } from './kit-routes.ts';
+import { openLeases } from './leases.ts';
+import type { Logger } from './logger.ts';
+import type { Stop } from './loop.ts';
+import { migrateAll, roleOf, rolePassword } from './migrate.ts';
+import { describeRoutes, type OpenApiPart } from './openapi.ts';
+import { deriveKey } from './secrets.ts';
+import type { Service, ServiceContext } from './service.ts';
+import type { Configuration } from './settings.ts';
+import { startTasks } from './tasks.ts';
+import { startTracing } from './telemetry.ts';
+
+export interface RunOptions {
+  readonly services: readonly Service[];
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  /** Skip migrations when another process has just done them (a worker of --workers). */
+  readonly migrated?: boolean;
+}
+
+export interface RunningProcess {
+  readonly server: FastifyInstance;
+  readonly url: string;
+  readonly port: number;
+  /** Drains and stops: readiness off, requests in flight answered, loops ended, pools closed. */
+  stop(): Promise<void>;
+}
+
+/** One service as it runs here. */
+interface Running {
+  readonly service: Service;
+  readonly context: ServiceContext;
+  readonly db: Database | undefined;
+  readonly bus: Bus | undefined;
+  readonly inboxes: Map<string, Inbox>;
+}
+
+/** Starts the services; resolves when they answer. */
+export async function runServices(options: RunOptions): Promise<RunningProcess> {
+  const { services, configuration, log } = options;
+  const { platform } = configuration;
+  armFailpoints(platform.failpoints ?? '');
+  const stopTracing =
+    platform.otlpEndpoint === undefined
+      ? undefined
+      : await startTracing(platform.otlpEndpoint, processName(services));
+  if (options.migrated !== true) await migrate(services, configuration, log);
+
+  const server = createServer(log);
+  const signer = openIdentitySigner(deriveKey(platform.secret, 'identity'));
+  const topology = createTopology(
+    services.map((service) => service.name),
+    platform.discoveryUrl,
+  );
+  const running: Running[] = [];
+  const clients: Client[] = [];
+  for (const service of services) {
+    const client = openClient({ self: service.name, server: () => server, topology, signer });
+    clients.push(client);
+    running.push(await prepare(service, configuration, log, client));
+  }
+  const state = mountHealth(server, running, platform, signer);
+  const documents = new Map<string, OpenApiPart>();
+  for (const { service, context } of running) {
+    await service.entrance?.(server, context as never, {
+      topology,
+      signer,
+      documents,
+      localPaths: services.flatMap((one) => pathsOf(one).map((path) => ({ service: one.name, path }))),
+    });
+  }
+  for (const { service, context, db, inboxes } of running) {
+    const routes = [...service.routes, ...kitRoutes({ service, db, inboxes })];
+    documents.set(service.name, describeRoutes(service.name, service.description, routes));
+    await server.register(async (scope) => {
+      mountRoutes(scope, {
+        service: service.name,
+        routes,
+        context: context as never,
+        signer,
+        idempotencySecret: deriveKey(platform.secret, 'idempotency'),
+      });
+    });
+  }
+  await server.ready();
+  const stops = running.map((one) => startWork(one, configuration));
+  try {
+    await server.listen({ port: platform.port, host: platform.host });
+  } catch (error) {
+    await Promise.all(stops.map((stop) => stop()));
+    throw describeListenFailure(error as NodeJS.ErrnoException, platform.host, platform.port);
+  }
+  state.ready = true;
+  const { port } = server.server.address() as { port: number };
+  return {
+    server,
+    port,
+    url: `http://${platform.host.includes(':') ? `[${platform.host}]` : platform.host}:${port}`,
+    async stop() {
+      state.ready = false;
+      state.stopping = true;
+      await drain(server);
+      await Promise.all(stops.map((stop) => stop()));
+      for (const one of running) await end(one);
+      await Promise.all(clients.map((client) => client.close()));
+      await stopTracing?.();
+    },
+  };
+}
+
+function processName(services: readonly Service[]): string {
+  return services.length === 1 ? `waybill-${services[0]?.name}` : 'waybill';
+}
+
+/** A service's public prefixes, the kit's own included. */
+export function pathsOf(service: Service): string[] {
+  if (service.migrations === undefined) return [...service.paths];
+  return [
+    ...service.paths,
+    `/api/v1/dead-letters/${service.name}`,
+    `/api/v1/dead-tasks/${service.name}`,
+  ];
+}
+
+/** Brings the tables of these services up to date. */
+export function migrate(
+  services: readonly Service[],
+  configuration: Configuration,
+  log: Logger,
+): Promise<void> {
+  const { platform, databaseUrls, busUrl } = configuration;
+  return migrateAll({
+    services: services.flatMap((service) => {
+      const databaseUrl = databaseUrls.get(service.name);
+      if (service.migrations === undefined || databaseUrl === undefined) return [];
+      const consumes = service.consumers.map((consumer) => consumer.topic);
+      return [{ name: service.name, databaseUrl, migrations: service.migrations, consumes }];
+    }),
+    busUrl,
+    rolePrefix: platform.databaseRolePrefix,
+    secret: platform.secret,
+    log,
+  });
+}
+
+async function prepare(
+  service: Service,
+  configuration: Configuration,
+  log: Logger,
+  client: Client,
+): Promise<Running> {
+  const { platform, busUrl } = configuration;
+  const ownLog = log.child({ service: service.name });
+  const url = configuration.databaseUrls.get(service.name);
+  const role = roleOf(platform.databaseRolePrefix, service.name);
+  const pool = (poolUrl: string, poolSize: number) =>
+    openDatabase({
+      url: poolUrl,
+      service: service.name,
+      role,
+      password: rolePassword(platform.secret, role),
+      poolSize,
+      onError: (error) => ownLog.warn({ reason: error.message }, 'a database connection broke'),
+    });
+  const db = url === undefined ? undefined : pool(url, platform.databasePoolSize);
+  const bus =
+    db === undefined
+      ? undefined
+      : await openBus({
+          url: busUrl,
+          partitions: platform.busPartitions,
+          log: ownLog,
+          database: () => pool(busUrl, 2),
+        });
+  const base: ServiceContext = {
+    name: service.name,
+    settings: configuration.settings.get(service.name),
+    platform,
+    db: db ?? noDatabase(service.name),
+    log: ownLog,
+    client,
+    key: (purpose, of) => deriveKey(platform.secret, purpose, of),
+  };
+  const context = (await service.create(base as never)) as ServiceContext;
+  return { service, context, db, bus, inboxes: new Map() };
+}
+
+function noDatabase(name: string): Database {
+  return new Proxy({} as Database, {
+    get() {
+      throw new Error(`${name} keeps no data`);
+    },
+  });
+}
+
+/** Starts relay, consumers, tasks and sweeps of one service. */
+function startWork(running: Running, configuration: Configuration): Stop {
+  const { service, context, db, bus, inboxes } = running;
+  if (db === undefined || bus === undefined) return async () => {};
+  const { log } = context;
+  const leases = openLeases(db, log);
+  const producer = producerLog(context.client);
+  startRelay(db, leases, bus, []);
+  for (const consumer of service.consumers) {
+    const handlers = consumer.handlers as Record<string, (...parts: unknown[]) => Promise<void>>;
+    inboxes.set(consumer.topic, {
+      topic: consumer.topic,
+      db,
+      log,
+      handle: (tx, type, events) => handlers[type]?.(tx, events, context) ?? Promise.resolve(),
+      partitionOf: (key) => partitionOf(key, bus.partitions),
+      missing: (key, afterVersion) => producer.ofKey(consumer.topic, key, afterVersion),
+    });
+    startConsumer(inboxes.get(consumer.topic) as Inbox, { leases, bus, producer });
+  }
+  const stopTasks = startTasks(db, log, service.tasks, context as never);
+  const upkeep = [
+    { name: 'trim log', everyMs: 60_000, run: () => trimLog(db, configuration.platform.logRetentionDays) },
+    { name: 'trim idempotency keys', everyMs: 60_000, run: () => trimKeys(db) },
+    { name: 'trim bus', everyMs: 10_000, run: async () => bus.trim?.(service.name) },
+    ...service.sweeps.map((sweep) => ({ ...sweep, run: () => sweep.run(context as never) })),
+  ];
+  for (const sweep of upkeep)
+    leases.hold(`sweep ${sweep.name}`, async (signal) => {
+      while (!signal.aborted) {
+        await sweep.run();
+        await sleep(sweep.everyMs, signal);
+      }
+    });
+  return async () => {
+    await stopTasks();
+    await leases.stop();
+  };
+}
+
+/** Asks a producer for its log, wherever it runs. */
+function producerLog(client: Client): ProducerLog {
+  const ask = async <Event>(topic: string, query: Record<string, string | number>) => {
+    const path = `/internal/log/${topic}`;
+    const reply = await client.call<{ events: Event[] }>(
+      topic,
+      { method: 'GET', path, query, idempotent: true },
+      deadlineIn(5000),
+    );
+    return reply.events;
+  };
+  return {
+    ofKey: (topic, key, afterVersion) => ask(topic, { key, after_version: afterVersion }),
+    heads: (topic, after) => ask(topic, { after }),
+  };
+}
+
+const DRAIN_MS = 10_000;
+
+/** Lets requests in flight end, closes idle connections, refuses nothing that was accepted. */
+async function drain(server: FastifyInstance): Promise<void> {
+  const closed = server.close();
+  const nudge = setInterval(() => server.server.closeIdleConnections(), 100);
+  const force = sleep(DRAIN_MS).then(() => server.server.closeAllConnections());
+  await Promise.race([closed, force]);
+  clearInterval(nudge);
+}
+
+async function end({ service, context, db, bus }: Running): Promise<void> {
+  await service.close?.(context as never);
+  await bus?.close();
+  await db?.close();
+}
+
+function describeListenFailure(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `Port ${port} on ${host} is in use; set PORT to a free one.`,
+    EACCES: `Port ${port} on ${host} may not be used by this user; set PORT to one above 1023.`,
+    EADDRNOTAVAIL: `HOST=${host} is not an address of this machine.`,
+  };
+  const text = reasons[error.code ?? ''];
+  return text === undefined ? error : new Error(text, { cause: error });
+}

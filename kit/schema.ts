@@ -1,0 +1,69 @@
+/** The words contracts are written in: TypeBox, and the shapes every service shares. */
+import { Type, type Static, type TSchema } from 'typebox';
+export { Type, type Static, type TSchema };
+
+/** Text of 1 to `max` code points without control characters. */
+export function Text(max: number, options: { description?: string; examples?: string[] } = {}) {
+  return Type.String({ minLength: 1, maxLength: max, pattern: '^[^\\u0000-\\u001f\\u007f]*$', ...options });
+}
+
+/**
+ * An identifier a client chose: 1 to `max` code points, no white space at the ends, no control,
+ * direction-changing or zero-width characters. Services normalise it to NFC.
+ */
+export function Identifier(max = 128, options: { description?: string; examples?: string[] } = {}) {
+  return Type.String({
+    minLength: 1,
+    maxLength: max,
+    pattern:
+      '^(?! )[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<! )$',
+    ...options,
+  });
+}
+
+/** A literal union as one `enum`, which documents well. */
+export function OneOf<const Values extends readonly string[]>(
+  values: Values,
+  options: { description?: string } = {},
+) {
+  return Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
+}
+
+export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' });
+
+/** Decimal number in major units, e.g. 12.99. */
+export const Amount = Type.Number({ description: 'Decimal amount in major units, e.g. 12.99' });
+
+export function Nullable<Schema extends TSchema>(schema: Schema) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+/** RFC 9457 problem details, the shape of every error answer. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'URN of the code' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable word to branch on' }),
+    detail: Type.String(),
+    request_id: Type.Optional(Type.String()),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'JSON pointer, ?query or {path} parameter' }),
+          detail: Type.String(),
+        }),
+      ),
+    ),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem details' },
+);
+
+/** Paging by page number or by cursor; every list takes it (spec chapter 0.2). */
+export const pagingQuery = {
+  page: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'From 1' })),
+  page_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 400, description: 'next_cursor of an earlier page' }),
+  ),
+};

@@ -1,0 +1,278 @@
+/** What can be done with orders: accept, cancel, follow their payment. */
+import { sleep } from '@waybill/kit/clock.ts';
+import type { Database, Tx } from '@waybill/kit/db.ts';
+import { Outage, Refusal } from '@waybill/kit/errors.ts';
+import { emit, wakeSequencer } from '@waybill/kit/eventlog.ts';
+import { failpoint } from '@waybill/kit/failpoints.ts';
+import { gather } from '@waybill/kit/gather.ts';
+import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import { newId, timeOfId } from '@waybill/kit/ids.ts';
+import { isStaff, type Identity } from '@waybill/kit/identity.ts';
+import type { Json } from '@waybill/kit/json.ts';
+import { counter, currentTraceparent } from '@waybill/kit/telemetry.ts';
+import type { CreateOrder, Order, OrderChanged, OrderCreated } from './contract.ts';
+import type { OrdersContext } from './context.ts';
+import { afterCancel, priceOrder, type Change } from './rules.ts';
+import {
+  asAccepted,
+  findOrder,
+  insertOrders,
+  lockOrders,
+  readKey,
+  renderOrder,
+  takeNumbers,
+  updateOrders,
+  type Acceptance,
+  type AttemptRow,
+  type OrderRow,
+} from './store.ts';
+
+const accepted = counter('waybill_orders_accepted_total', 'Orders accepted', ['channel']);
+const moved = counter('waybill_orders_by_status_total', 'Orders that entered a status', ['status']);
+
+/** Stores an accepted order; resolves once it is durable. True: stored; false: its key was used. */
+export type StoreOrder = (acceptance: Acceptance) => Promise<boolean>;
+
+const MAX_WAITING = 20_000;
+
+/** Orders that arrive while a statement is in flight share the next one (ADR 0005). */
+export function createOrderStore(db: Database): StoreOrder {
+  return gather(
+    async (batch) => {
+      const first = new Map<string, Acceptance>();
+      for (const acceptance of batch) first.set(keyIn(acceptance), first.get(keyIn(acceptance)) ?? acceptance);
+      await failpoint('orders.accept.before_insert');
+      const stored = await insertOrders(db, [...first.values()]);
+      wakeSequencer('orders');
+      await failpoint('orders.accept.after_commit');
+      return batch.map((acceptance) => stored.has(acceptance.row.id));
+    },
+    (error) => error instanceof Outage,
+    {
+      maxBatch: 128,
+      flights: 1,
+      maxWaiting: MAX_WAITING,
+      overflow: () => new Outage('database', 'too many orders are waiting to be stored'),
+    },
+  );
+}
+
+/** Two requests with one key in one batch: only the first goes to the database. */
+function keyIn({ row, idempotency }: Acceptance): string {
+  return idempotency === undefined ? row.id : `${idempotency.scope}\n${idempotency.key}`;
+}
+
+const NUMBERS = 512;
+
+/** Hands out order numbers, taken from the sequence in blocks. */
+export function createNumbering(db: Database): () => Promise<number> {
+  let numbers: number[] = [];
+  let refill: Promise<void> | undefined;
+  return async () => {
+    for (;;) {
+      const number = numbers.shift();
+      if (number !== undefined) return number;
+      refill ??= takeNumbers(db, NUMBERS)
+        .then((block) => {
+          numbers = block;
+        })
+        .finally(() => {
+          refill = undefined;
+        });
+      await refill;
+    }
+  };
+}
+
+export interface Accepted {
+  readonly order: Order;
+  readonly replayed: boolean;
+}
+
+/** Accepts an order at once; it is charged in the background (spec chapter A). */
+export async function acceptOrder(
+  context: OrdersContext,
+  identity: Identity,
+  request: CreateOrder,
+  idempotency: IdempotencyKey | undefined,
+): Promise<Accepted> {
+  const customerId = request.customer_id.normalize('NFC');
+  refuseUnacceptable(context, identity, request, customerId);
+  const currency = request.currency ?? context.settings.defaultCurrency;
+  const priced = priceOrder(request, currency);
+  const id = newId();
+  const at = new Date(timeOfId(id)).toISOString();
+  const number = await context.nextNumber();
+  const row: OrderRow = {
+    id,
+    number,
+    channel: 'delivery',
+    customer_id: customerId,
+    currency,
+    total_minor: priced.totalMinor,
+    status: 'PENDING',
+    payment_status: 'PENDING',
+    fulfillment_status: 'UNFULFILLED',
+    payment_method: request.payment?.method ?? 'card',
+    reference: request.reference ?? null,
+    fulfillment: fulfillmentOf(context, request),
+    items: priced.items,
+    payment_attempts: [],
+    cancel_requested_at: null,
+    cancel_reason: null,
+    version: 1,
+    created_at: at,
+    updated_at: at,
+  };
+  const event: OrderCreated = {
+    order_id: id,
+    number,
+    channel: 'delivery',
+    customer_id: customerId,
+    currency,
+    total_minor: priced.totalMinor,
+    from: null,
+    to: 'PENDING',
+    payment: { method: row.payment_method, token: request.payment?.token ?? null },
+    items: priced.items.map(({ item_id, quantity, unit_minor }) => ({ item_id, quantity, unit_minor })),
+  };
+  const stored = await context.storeOrder({
+    row,
+    event: event as unknown as Json,
+    traceparent: currentTraceparent(),
+    idempotency,
+  });
+  if (!stored) return { order: await replay(context, idempotency as IdempotencyKey), replayed: true };
+  accepted.inc({ channel: 'delivery' });
+  return { order: renderOrder(row), replayed: false };
+}
+
+function refuseUnacceptable(
+  context: OrdersContext,
+  identity: Identity,
+  request: CreateOrder,
+  customerId: string,
+): void {
+  if (!isStaff(identity) && customerId !== identity.subject)
+    throw new Refusal(403, 'foreign_customer', 'customer_id must be your own user name.');
+  if (request.payment?.method === 'wallet')
+    throw new Refusal(422, 'payment_method_unavailable', 'This installation has no wallet.', {
+      faults: [{ pointer: '/payment/method', detail: 'must be card' }],
+    });
+  if (context.settings.prices === 'catalog' && !isStaff(identity))
+    throw new Refusal(422, 'price_not_trusted', "A customer's prices are not taken (PRICES=catalog).");
+}
+
+function fulfillmentOf(context: OrdersContext, request: CreateOrder): OrderRow['fulfillment'] {
+  if (request.fulfillment !== undefined) return request.fulfillment;
+  const method = context.settings.fulfillmentDefault;
+  return method === 'none' ? null : { method };
+}
+
+async function replay(context: OrdersContext, idempotency: IdempotencyKey): Promise<Order> {
+  const kept = await readKey(context.db, idempotency.scope, idempotency.key);
+  if (kept === undefined)
+    throw new Refusal(409, 'request_in_progress', 'The first request is still running.', {
+      headers: { 'retry-after': '1' },
+    });
+  const row = await findOrder(context.db, judgeKept(idempotency, kept).response);
+  if (row === undefined) throw new Error(`the order of idempotency key ${kept.response} is gone`);
+  return renderOrder(asAccepted(row));
+}
+
+const CANCEL_WAIT_MS = 1000;
+const CANCEL_POLL_MS = 50;
+
+/**
+ * Cancels an order. While its charge is under way the cancellation is recorded (202) and carried
+ * out when the charge is known; a second is given to that before answering.
+ */
+export async function cancelOrder(
+  context: OrdersContext,
+  identity: Identity,
+  idOrNumber: string,
+  reason: string | null,
+  idempotency: IdempotencyKey | undefined,
+): Promise<Order> {
+  const { db } = context;
+  const id = (await visibleOrder(context, identity, idOrNumber)).id;
+  await db.transaction(async (tx) => {
+    const kept = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
+    if (kept !== undefined) return;
+    const [row] = await lockOrders(tx, [id]);
+    if (row === undefined) throw new Error(`order ${id} is gone`);
+    const change = afterCancel(stateOf(row));
+    if (change !== undefined)
+      await applyChanges(tx, [{ row, change, attempts: row.payment_attempts, reason }]);
+    if (idempotency !== undefined) await keepAnswer(tx, idempotency, { status: 200, response: id });
+  });
+  for (let waited = 0; ; waited += CANCEL_POLL_MS) {
+    const row = await findOrder(db, id);
+    if (row === undefined) throw new Error(`order ${id} is gone`);
+    if (row.status !== 'PAYMENT_PROCESSING' || waited >= CANCEL_WAIT_MS) return renderOrder(row);
+    await sleep(CANCEL_POLL_MS);
+  }
+}
+
+/** The order if the caller may see it; otherwise there is none (404), also for a foreign one. */
+export async function visibleOrder(
+  context: OrdersContext,
+  identity: Identity,
+  idOrNumber: string,
+): Promise<OrderRow> {
+  const row = await findOrder(context.db, idOrNumber);
+  if (row === undefined || (!isStaff(identity) && row.customer_id !== identity.subject))
+    throw new Refusal(404, 'order_not_found', 'There is no such order.');
+  return row;
+}
+
+export function stateOf(row: OrderRow) {
+  return {
+    status: row.status,
+    paymentStatus: row.payment_status,
+    cancelRequested: row.cancel_requested_at !== null,
+  };
+}
+
+export interface OrderChange {
+  readonly row: OrderRow;
+  readonly change: Change;
+  readonly attempts: readonly AttemptRow[];
+  readonly reason?: string | null;
+}
+
+/** Writes changes of locked orders and their events. */
+export async function applyChanges(tx: Tx, changes: readonly OrderChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  await updateOrders(
+    tx,
+    changes.map(({ row, change, attempts, reason }) => ({
+      id: row.id,
+      status: change.status,
+      payment_status: change.paymentStatus,
+      payment_attempts: attempts,
+      cancel_requested: change.cancelRequested,
+      cancel_reason: reason ?? row.cancel_reason,
+      version: row.version + 1,
+    })),
+  );
+  await emit(
+    tx,
+    'orders',
+    changes.map(({ row, change }) => {
+      const data: OrderChanged = {
+        order_id: row.id,
+        number: Number(row.number),
+        customer_id: row.customer_id,
+        from: row.status,
+        to: change.status,
+        payment_status: change.paymentStatus,
+      };
+      return { key: row.id, version: row.version + 1, type: change.event, data: { ...data } };
+    }),
+  );
+  tx.onCommit(() => {
+    for (const { row, change } of changes)
+      if (row.status !== change.status) moved.inc({ status: change.status });
+  });
+}

@@ -1,0 +1,35 @@
+/** What the orders service follows: news of payments. */
+import type { CloudEvent } from '@waybill/kit/bus/port.ts';
+import type { ConsumerDefinition } from '@waybill/kit/consumer.ts';
+import type { Tx } from '@waybill/kit/db.ts';
+import type { PaymentEvent } from '@waybill/payments/contract.ts';
+import { applyChanges, stateOf, type OrderChange } from './commands.ts';
+import type { OrdersContext } from './context.ts';
+import { afterPayment, type PaymentNews } from './rules.ts';
+import { lockOrders } from './store.ts';
+
+function follow(news: PaymentNews) {
+  return async (tx: Tx, events: readonly CloudEvent[]): Promise<void> => {
+    const told = new Map(events.map((event) => [event.key, event.data as unknown as PaymentEvent]));
+    const rows = await lockOrders(tx, [...told.keys()]);
+    const changes: OrderChange[] = [];
+    for (const row of rows) {
+      const change = afterPayment(stateOf(row), news);
+      const attempts = told.get(row.id)?.attempts ?? row.payment_attempts;
+      if (change !== undefined) changes.push({ row, change, attempts });
+    }
+    await applyChanges(tx, changes);
+  };
+}
+
+export const paymentNews: ConsumerDefinition<OrdersContext> = {
+  topic: 'payments',
+  handlers: {
+    PAYMENT_STARTED: follow('STARTED'),
+    PAYMENT_ATTEMPT_FAILED: follow('ATTEMPT_FAILED'),
+    PAYMENT_CAPTURED: follow('CAPTURED'),
+    PAYMENT_FAILED: follow('FAILED'),
+    PAYMENT_VOIDED: follow('VOIDED'),
+    PAYMENT_REFUNDED: follow('REFUNDED'),
+  },
+};

@@ -1,0 +1,227 @@
+/**
+ * Orders: the one order table of the platform, and the door of chapter A.
+ *
+ * An *order* is what a customer asked for; it moves through the lifecycle of rules.ts. Its *number*
+ * is for people, its *id* for programs; both find it.
+ */
+import { Amount, Identifier, Nullable, OneOf, Text, Timestamp, Type, pagingQuery, type Static } from '@waybill/kit/schema.ts';
+
+/** By which name and prefixes the gateway finds the service. */
+export const ordersService = { name: 'orders', paths: ['/api/v1/orders'] } as const;
+
+export const ORDER_STATUSES = [
+  'PENDING',
+  'PAYMENT_PROCESSING',
+  'CONFIRMED',
+  'PAYMENT_FAILED',
+  'IN_FULFILLMENT',
+  'SHIPPED',
+  'DELIVERED',
+  'COMPLETED',
+  'RETURNED',
+  'CANCELLED',
+] as const;
+export type OrderStatus = (typeof ORDER_STATUSES)[number];
+
+export const PAYMENT_STATUSES = [
+  'NOT_REQUIRED',
+  'PENDING',
+  'CAPTURED',
+  'PARTIALLY_REFUNDED',
+  'REFUNDED',
+  'FAILED',
+] as const;
+export type PaymentStatus = (typeof PAYMENT_STATUSES)[number];
+
+export const FULFILLMENT_STATUSES = [
+  'UNFULFILLED',
+  'IN_PROGRESS',
+  'SHIPPED',
+  'DELIVERED',
+  'RETURNED',
+] as const;
+export type FulfillmentStatus = (typeof FULFILLMENT_STATUSES)[number];
+
+/** Through which door an order came. */
+export const CHANNELS = ['delivery', 'checkout', 'petstore'] as const;
+export type Channel = (typeof CHANNELS)[number];
+
+const closed = { additionalProperties: false };
+
+export const CreateOrder = Type.Object(
+  {
+    customer_id: Identifier(128, { description: 'Whose order it is.', examples: ['customer_123'] }),
+    items: Type.Array(
+      Type.Object(
+        {
+          item_id: Identifier(128, { examples: ['item_001'] }),
+          item_name: Text(300, { examples: ['Burger'] }),
+          quantity: Type.Integer({ minimum: 1, maximum: 1_000_000, examples: [2] }),
+          price: Type.Number({
+            exclusiveMinimum: 0,
+            maximum: 1_000_000_000,
+            description: "Unit price in major units, with at most the currency's decimals.",
+            examples: [12.99],
+          }),
+        },
+        closed,
+      ),
+      { minItems: 1, maxItems: 500 },
+    ),
+    currency: Type.Optional(
+      Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217; default DEFAULT_CURRENCY.' }),
+    ),
+    reference: Type.Optional(Text(200, { description: "The caller's own text." })),
+    payment: Type.Optional(
+      Type.Object(
+        {
+          method: OneOf(['card', 'wallet']),
+          token: Type.Optional(
+            Type.String({ pattern: '^[A-Za-z0-9_-]{1,255}$', description: "The provider's token." }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    fulfillment: Type.Optional(
+      Type.Object(
+        {
+          method: OneOf(['none', 'shipping', 'courier']),
+          address: Type.Optional(Text(1000)),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type CreateOrder = Static<typeof CreateOrder>;
+
+export const PaymentAttempt = Type.Object({
+  attempt_number: Type.Integer(),
+  status: OneOf(['SUCCEEDED', 'DECLINED', 'FAILED']),
+  amount: Amount,
+  error_message: Nullable(Type.String()),
+  created_at: Timestamp,
+});
+
+export const Order = Type.Object(
+  {
+    id: Type.String({ description: 'UUIDv7' }),
+    number: Type.Integer({ description: 'For people; unique.' }),
+    channel: OneOf(CHANNELS),
+    customer_id: Type.String(),
+    currency: Type.String(),
+    total_amount: Amount,
+    status: OneOf(ORDER_STATUSES),
+    payment_status: OneOf(PAYMENT_STATUSES),
+    fulfillment_status: OneOf(FULFILLMENT_STATUSES),
+    reference: Nullable(Type.String()),
+    payment: Type.Object({ method: Type.String() }),
+    fulfillment: Nullable(
+      Type.Object({ method: Type.String(), address: Type.Optional(Type.String()) }),
+    ),
+    cancel_requested_at: Nullable(Timestamp),
+    cancel_reason: Nullable(Type.String()),
+    version: Type.Integer({ description: 'Raised by every change.' }),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    items: Type.Array(
+      Type.Object({
+        item_id: Type.String(),
+        item_name: Type.String(),
+        quantity: Type.Integer(),
+        price: Amount,
+      }),
+    ),
+    payment_attempts: Type.Array(PaymentAttempt),
+  },
+  { description: 'The order.' },
+);
+export type Order = Static<typeof Order>;
+
+export const OrderPath = Type.Object(
+  {
+    id: Type.String({
+      pattern:
+        '^([1-9][0-9]{0,15}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$',
+      description: "The order's id or number.",
+    }),
+  },
+  closed,
+);
+
+const Moment = Type.String({
+  pattern: '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+  maxLength: 40,
+  description: 'RFC 3339 time, or a date (its first moment, UTC).',
+});
+
+export const ListQuery = Type.Object(
+  {
+    customer_id: Type.Optional(Identifier(128)),
+    status: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 30, description: 'One status, in any case.' }),
+    ),
+    created_from: Type.Optional(Moment),
+    created_to: Type.Optional(Moment),
+    q: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        description: 'An id or number, or how a reference or customer id begins.',
+      }),
+    ),
+    ...pagingQuery,
+  },
+  closed,
+);
+export type ListQuery = Static<typeof ListQuery>;
+
+export const OrderList = Type.Object({
+  orders: Type.Array(Order),
+  total: Type.Integer({ description: 'Exact to 10 000.' }),
+  total_is_estimate: Type.Optional(Type.Boolean()),
+  page: Type.Integer(),
+  page_size: Type.Integer(),
+  next_cursor: Nullable(Type.String({ description: 'Pass as cursor for the next page.' })),
+});
+
+export const CancelOrder = Type.Object({ reason: Type.Optional(Text(500)) }, closed);
+
+/** What ORDER_CREATED carries: ids and facts, no contact data. */
+export interface OrderCreated {
+  readonly order_id: string;
+  readonly number: number;
+  readonly channel: Channel;
+  readonly customer_id: string;
+  readonly currency: string;
+  readonly total_minor: number;
+  readonly from: null;
+  readonly to: 'PENDING';
+  readonly payment: { readonly method: string; readonly token: string | null };
+  readonly items: readonly {
+    readonly item_id: string;
+    readonly quantity: number;
+    readonly unit_minor: number;
+  }[];
+}
+
+/** What every later event of an order carries. */
+export interface OrderChanged {
+  readonly order_id: string;
+  readonly number: number;
+  readonly customer_id: string;
+  readonly from: OrderStatus;
+  readonly to: OrderStatus;
+  readonly payment_status: PaymentStatus;
+}
+
+export type OrderEventType =
+  | 'ORDER_CREATED'
+  | 'ORDER_PAYMENT_PROCESSING'
+  | 'ORDER_PAYMENT_UPDATED'
+  | 'ORDER_CONFIRMED'
+  | 'ORDER_PAYMENT_FAILED'
+  | 'ORDER_CANCEL_REQUESTED'
+  | 'ORDER_CANCELLED';

@@ -1,0 +1,20 @@
+/** The orders service. */
+import { defineService } from '@waybill/kit/service.ts';
+import { paymentNews } from './consumers.ts';
+import { checkSettings, createContext, settings } from './context.ts';
+import { ordersService } from './contract.ts';
+import { createOrders } from './migrations/0001_orders.ts';
+import { routes } from './routes.ts';
+
+export const orders = defineService({
+  ...ordersService,
+  description: 'Accepts orders, and knows where each of them stands.',
+  settings,
+  check: checkSettings,
+  migrations: { '0001_orders': createOrders },
+  create: createContext,
+  routes,
+  consumers: [paymentNews],
+  tasks: [],
+  sweeps: [],
+});

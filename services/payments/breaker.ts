@@ -1,0 +1,121 @@
+/**
+ * The breaker in front of the provider, and how many calls may be begun: none while it is open,
+ * one trial when the recovery time is over, 16 until five in a row have succeeded, then all. After
+ * an outage the backlog is paced, so that the provider that has just come back is not overrun.
+ */
+import { BrokenCircuitError, CircuitState, circuitBreaker, ConsecutiveBreaker, handleWhenResult } from 'cockatiel';
+import { epochMs } from '@waybill/kit/clock.ts';
+import { gauge } from '@waybill/kit/telemetry.ts';
+
+interface Judged {
+  readonly kind: string;
+}
+
+export interface BreakerSettings {
+  readonly threshold: number;
+  readonly recoverySeconds: number;
+  readonly concurrency: number;
+  /** Calls a second while a backlog drains; asked for when the provider is back. */
+  readonly drainRate: () => Promise<number>;
+}
+
+export interface ProviderBreaker {
+  /** How many calls may be begun now, given how many are in flight. */
+  room(running: number): number;
+  /** Told how many were asked for and begun; a backlog that is used up ends the pacing. */
+  began(asked: number, got: number): void;
+  /** Runs the call; an open breaker answers with an outage that never reached the provider. */
+  run<A extends Judged>(
+    call: () => Promise<A>,
+  ): Promise<{ answer: A | { kind: 'outage'; message: string; reached: false }; trial: boolean }>;
+}
+
+const COLD = 16;
+const WARM_AFTER = 5;
+const state = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
+
+export function createBreaker(target: string, settings: BreakerSettings): ProviderBreaker {
+  const breaker = circuitBreaker(
+    handleWhenResult((result) => {
+      const { kind } = result as Judged;
+      return kind === 'fault' || kind === 'outage';
+    }),
+    {
+      halfOpenAfter: settings.recoverySeconds * 1000,
+      breaker: new ConsecutiveBreaker(settings.threshold),
+    },
+  );
+  let openedAt = 0;
+  let succeeded = 0;
+  let pace: Pace | undefined;
+  state.set({ target }, 0);
+  breaker.onStateChange((now) => {
+    state.set({ target }, now === CircuitState.Open ? 2 : now === CircuitState.HalfOpen ? 1 : 0);
+    if (now === CircuitState.Open) {
+      openedAt = epochMs();
+      succeeded = 0;
+    }
+    if (now === CircuitState.Closed) {
+      // Until the rate is known, the pace is a crawl.
+      pace = createPace(1);
+      void settings.drainRate().then(
+        (rate) => {
+          pace = pace === undefined ? undefined : createPace(rate);
+        },
+        () => {},
+      );
+    }
+  });
+  return {
+    room(running) {
+      if (breaker.state === CircuitState.Open)
+        return running === 0 && epochMs() - openedAt >= settings.recoverySeconds * 1000 ? 1 : 0;
+      if (breaker.state === CircuitState.HalfOpen) return 0;
+      const limit = succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
+      const free = Math.max(0, limit - running);
+      return pace === undefined ? free : Math.min(free, pace.available());
+    },
+    began(asked, got) {
+      if (pace === undefined || breaker.state !== CircuitState.Closed) return;
+      pace.take(got);
+      if (got < asked) pace = undefined;
+    },
+    async run(call) {
+      const trial = breaker.state !== CircuitState.Closed;
+      try {
+        const answer = await breaker.execute(call);
+        if (answer.kind === 'fault' || answer.kind === 'outage') succeeded = 0;
+        else succeeded++;
+        return { answer, trial };
+      } catch (error) {
+        if (!(error instanceof BrokenCircuitError)) throw error;
+        return {
+          answer: { kind: 'outage', message: 'the breaker is open', reached: false },
+          trial,
+        };
+      }
+    },
+  };
+}
+
+interface Pace {
+  available(): number;
+  take(count: number): void;
+}
+
+/** A token bucket that holds at most a second's worth. */
+function createPace(perSecond: number): Pace {
+  let tokens = 1;
+  let at = epochMs();
+  return {
+    available() {
+      const now = epochMs();
+      tokens = Math.min(Math.max(1, perSecond), tokens + ((now - at) / 1000) * perSecond);
+      at = now;
+      return Math.floor(tokens);
+    },
+    take(count) {
+      tokens -= count;
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/** What the payments service works with. */
+import { choice, decimal, integer, isLoopback, text, url, type Platform, type Values } from '@waybill/kit/config.ts';
+import type { ServiceContext } from '@waybill/kit/service.ts';
+import { createBreaker, type ProviderBreaker } from './breaker.ts';
+import type { PaymentProvider } from './provider.ts';
+import { openProvider } from './providers/open.ts';
+import { usualRate } from './store.ts';
+
+export const settings = {
+  provider: choice(
+    {
+      env: 'PAYMENT_PROVIDER',
+      help: 'Who is charged: sandbox (default on loopback) or stripe.',
+    },
+    ['sandbox', 'stripe'],
+  ),
+  retryAttempts: integer(
+    { env: 'PAYMENT_RETRY_ATTEMPTS', help: 'Answered faults before a payment fails.', fallback: '3' },
+    { min: 1, max: 100 },
+  ),
+  retryDelaySeconds: decimal(
+    { env: 'PAYMENT_RETRY_DELAY', help: 'Seconds before the second attempt; doubles.', fallback: '1' },
+    { min: 0, max: 3600 },
+  ),
+  deadlineSeconds: integer(
+    {
+      env: 'PAYMENT_DEADLINE',
+      help: 'Seconds that a payment waits out an outage before it fails.',
+      fallback: '86400',
+    },
+    { min: 1, max: 31_536_000 },
+  ),
+  timeoutSeconds: decimal(
+    { env: 'PAYMENT_TIMEOUT', help: 'Seconds that one call to the provider may take.', fallback: '10' },
+    { min: 0.1, max: 120 },
+  ),
+  concurrency: integer(
+    { env: 'PAYMENT_CONCURRENCY', help: 'Calls in flight at once in a process.', fallback: '64' },
+    { min: 1, max: 1000 },
+  ),
+  failureThreshold: integer(
+    {
+      env: 'CIRCUIT_BREAKER_FAILURE_THRESHOLD',
+      help: 'Faults or outages in a row that open the breaker.',
+      fallback: '5',
+    },
+    { min: 1, max: 1_000_000 },
+  ),
+  recoverySeconds: decimal(
+    {
+      env: 'CIRCUIT_BREAKER_RECOVERY_TIMEOUT',
+      help: 'Seconds that the breaker stays open before one trial.',
+      fallback: '60',
+    },
+    { min: 0.1, max: 86_400 },
+  ),
+  drainFactor: decimal(
+    {
+      env: 'PAYMENT_DRAIN_FACTOR',
+      help: 'After an outage the backlog is charged at most this many times as fast as usual.',
+      fallback: '1.5',
+    },
+    { min: 1, max: 1000 },
+  ),
+  sandboxUrl: url(
+    { env: 'SANDBOX_URL', help: 'Where the sandbox gateway listens, if `serve` did not start it.' },
+    ['http', 'https'],
+  ),
+  sandboxCallbackSecret: text({
+    env: 'SANDBOX_CALLBACK_SECRET',
+    help: "Signs the sandbox's callbacks; default: derived from WAYBILL_SECRET.",
+    secret: true,
+  }),
+  stripeSecretKey: text({ env: 'STRIPE_SECRET_KEY', help: 'API key of Stripe.', secret: true }),
+  stripeWebhookSecret: text({
+    env: 'STRIPE_WEBHOOK_SECRET',
+    help: "Secret of the Stripe webhook's signature.",
+    secret: true,
+  }),
+  stripeApiUrl: url(
+    { env: 'STRIPE_API_URL', help: 'Where the Stripe API is; for tests against a double.' },
+    ['http', 'https'],
+  ),
+} as const;
+
+export type PaymentsSettings = Values<typeof settings>;
+
+export interface PaymentsContext extends ServiceContext<PaymentsSettings> {
+  readonly provider: PaymentProvider;
+  readonly breaker: ProviderBreaker;
+}
+
+const SLOWEST_DRAIN = 5;
+
+export async function createContext(
+  base: ServiceContext<PaymentsSettings>,
+): Promise<PaymentsContext> {
+  const { settings: values } = base;
+  const provider = await openProvider(base);
+  const breaker = createBreaker(provider.name, {
+    threshold: values.failureThreshold,
+    recoverySeconds: values.recoverySeconds,
+    concurrency: values.concurrency,
+    drainRate: async () =>
+      Math.max(SLOWEST_DRAIN, values.drainFactor * (await usualRate(base.db))),
+  });
+  return { ...base, provider, breaker };
+}
+
+/** Which provider is meant: the sandbox by default, but only where nobody else can reach it. */
+export function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' {
+  return values.provider ?? 'sandbox';
+}
+
+export function checkSettings(values: PaymentsSettings, platform: Platform): readonly string[] {
+  const faults: string[] = [];
+  if (values.provider === undefined && !isLoopback(platform.host))
+    faults.push(`PAYMENT_PROVIDER: must be named when HOST is ${platform.host}: sandbox or stripe.`);
+  if (providerOf(values) === 'sandbox' && values.sandboxUrl === undefined)
+    faults.push('SANDBOX_URL: is needed where `serve` does not start the sandbox itself.');
+  if (providerOf(values) === 'stripe')
+    for (const [env, value] of [
+      ['STRIPE_SECRET_KEY', values.stripeSecretKey],
+      ['STRIPE_WEBHOOK_SECRET', values.stripeWebhookSecret],
+    ] as const)
+      if (value === undefined) faults.push(`${env}: is needed with PAYMENT_PROVIDER=stripe.`);
+  return faults;
+}

@@ -1,0 +1,22 @@
+/** The payments service. */
+import { defineService } from '@waybill/kit/service.ts';
+import { orderNews } from './consumers.ts';
+import { checkSettings, createContext, settings } from './context.ts';
+import { paymentsService } from './contract.ts';
+import { createPayments } from './migrations/0001_payments.ts';
+import { routes } from './routes.ts';
+import { chargeTask, refundTask } from './tasks.ts';
+
+export const payments = defineService({
+  ...paymentsService,
+  description: 'Charges orders at a payment provider, once each.',
+  settings,
+  check: checkSettings,
+  migrations: { '0001_payments': createPayments },
+  create: createContext,
+  routes,
+  consumers: [orderNews],
+  tasks: [chargeTask, refundTask],
+  sweeps: [],
+  close: ({ provider }) => provider.close(),
+});
