@@ -183,7 +183,8 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
     return cursor === undefined || cursor.silent || cursor.position >= event.position;
   });
   const lostKeys = new Set(lost.map((event) => event.key));
-  if (lostKeys.size > 0) inbox.log.warn({ topic, keys: lostKeys.size }, 'pulls events the bus lost');
+  if (lostKeys.size > 0)
+    inbox.log.warn({ topic, keys: lostKeys.size }, 'pulls events the bus lost');
   for (const key of lostKeys) await pull(inbox, key);
   const waits = missing.find((event) => !lostKeys.has(event.key));
   const upTo = waits === undefined ? last.position : Number(waits.position) - 1;
@@ -202,6 +203,7 @@ async function pull(inbox: Inbox, key: string): Promise<void> {
        coalesce((select max(version) from dead_letters where topic = $1 and key = $2), 0)) as version`,
     [inbox.topic, key],
   );
+  await failpoint('consumer.pull.before');
   const events = await inbox.missing(key, row?.version ?? 0);
   if (events.length > 0) await handleCarefully(inbox, inbox.partitionOf(key), events);
 }

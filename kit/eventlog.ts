@@ -65,6 +65,7 @@ export function startRelay(db: Database, leases: Leases, bus: Bus, groups: reado
       if (await failpoint('log.publish.after')) await bus.publish(topic, events);
       published = (events.at(-1) as CloudEvent).position;
       await db.query('update log_head set published = greatest(published, $1)', [published]);
+      await failpoint('log.publish.recorded');
       wake(`bus:${topic}`);
     }
   });

@@ -2,12 +2,16 @@
  * Named failpoints: the step boundaries at which a test may kill, throw, hang or repeat.
  *
  * Off (the map is empty) unless the process was started with FAILPOINTS, for example
- * `FAILPOINTS="payments.after_charge=kill;orders.accept.before_commit=throw*2"`. An action with
+ * `FAILPOINTS="payments.charge.after=kill;orders.accept.before_insert=throw*2"`. An action with
  * `*N` happens the first N times the point is passed; `@N` skips the first N passes.
+ *
+ * `hang` stops the one step, `freeze` the whole process until SIGCONT: what goes on then is a
+ * process that has lost its leases without noticing.
  */
 import { sleep } from './clock.ts';
+import type { Logger } from './logger.ts';
 
-export type FailpointAction = 'kill' | 'throw' | 'hang' | 'delay' | 'duplicate';
+export type FailpointAction = 'kill' | 'throw' | 'hang' | 'freeze' | 'delay' | 'duplicate';
 interface Armed {
   readonly action: FailpointAction;
   skip: number;
@@ -15,31 +19,55 @@ interface Armed {
 }
 
 const armed = new Map<string, Armed>();
+let logger: Logger | undefined;
+
+const ARMING = /^([a-z_.]+)=(kill|throw|hang|freeze|delay|duplicate)(?:\*(\d+))?(?:@(\d+))?$/;
 
 /** Every failpoint in the code, so that a matrix can walk them; a repository test keeps it whole. */
 export const FAILPOINTS = [
   'orders.accept.before_insert',
   'orders.accept.after_commit',
+  'orders.cancel.before_commit',
+  'orders.cancel.after_commit',
   'log.sequence.after_commit',
   'log.publish.before',
   'log.publish.after',
+  'log.publish.recorded',
   'consumer.before_handle',
+  'consumer.singly.before_handle',
   'consumer.before_commit',
   'consumer.after_commit',
+  'consumer.pull.before',
   'tasks.after_claim',
   'payments.begin.before_commit',
   'payments.charge.before',
+  'payments.ask.after',
   'payments.charge.after',
   'payments.settle.before_commit',
   'payments.settle.after_commit',
+  'payments.callback.before_commit',
+  'payments.callback.after_commit',
+  'payments.refund.before',
+  'payments.refund.after',
+  'payments.refund.before_commit',
+  'payments.refund.after_commit',
 ] as const;
 export type FailpointName = (typeof FAILPOINTS)[number];
 
+/** The points after which a step can be done twice; elsewhere `duplicate` changes nothing. */
+export const REPEATABLE: readonly FailpointName[] = [
+  'log.publish.after',
+  'consumer.after_commit',
+  'payments.charge.after',
+  'payments.refund.after',
+];
+
 /** Arms the points named in the text; a process does it once, at start. */
-export function armFailpoints(text: string): void {
+export function armFailpoints(text: string, log: Logger): void {
+  logger = log;
   for (const part of text.split(';')) {
     if (part.trim() === '') continue;
-    const match = /^([a-z_.]+)=(kill|throw|hang|delay|duplicate)(?:\*(\d+))?(?:@(\d+))?$/.exec(part.trim());
+    const match = ARMING.exec(part.trim());
     if (match === null || !FAILPOINTS.includes(match[1] as FailpointName))
       throw new Error(`FAILPOINTS: "${part.trim()}" is not name=action[*times][@skip]`);
     armed.set(match[1] as string, {
@@ -60,6 +88,7 @@ export async function failpoint(name: FailpointName): Promise<boolean> {
     return false;
   }
   point.left--;
+  logger?.warn({ failpoint: name, action: point.action }, 'a failpoint fires');
   switch (point.action) {
     case 'kill':
       process.kill(process.pid, 'SIGKILL');
@@ -69,6 +98,9 @@ export async function failpoint(name: FailpointName): Promise<boolean> {
       throw new Error(`failpoint ${name}`);
     case 'hang':
       await sleep(24 * 3600_000);
+      return false;
+    case 'freeze':
+      process.kill(process.pid, 'SIGSTOP');
       return false;
     case 'delay':
       await sleep(500);

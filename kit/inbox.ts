@@ -78,7 +78,7 @@ export async function handleCarefully(
         break;
       }
       try {
-        await failpoint('consumer.before_handle');
+        await failpoint('consumer.singly.before_handle');
         await applyInOrder(inbox, partition, [event]);
         break;
       } catch (error) {
@@ -86,7 +86,10 @@ export async function handleCarefully(
           await forgetAttempts(inbox, event);
           throw error;
         }
-        inbox.log.error({ topic: inbox.topic, type: event.type, key: event.key, err: error }, 'an event failed');
+        inbox.log.error(
+          { topic: inbox.topic, type: event.type, key: event.key, err: error },
+          'an event failed',
+        );
         if (attempts < MAX_ATTEMPTS) continue;
         await giveUp(inbox, partition, event, String((error as Error).stack ?? error), attempts);
         break;
@@ -206,14 +209,25 @@ async function giveUp(
     );
     await park(inbox, tx, event, error, attempts);
   });
-  inbox.log.error({ topic: inbox.topic, type: event.type, key: event.key, attempts }, 'an event is parked');
+  inbox.log.error(
+    { topic: inbox.topic, type: event.type, key: event.key, attempts },
+    'an event is parked',
+  );
 }
 
 function park(inbox: Inbox, tx: Tx, event: CloudEvent, error: string, attempts: number) {
   return tx.query(
     `insert into dead_letters (topic, key, version, type, event, error, attempts)
      values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
-    [inbox.topic, event.key, event.version, event.type, JSON.stringify(event), error.slice(0, 4000), attempts],
+    [
+      inbox.topic,
+      event.key,
+      event.version,
+      event.type,
+      JSON.stringify(event),
+      error.slice(0, 4000),
+      attempts,
+    ],
   );
 }
 
@@ -225,10 +239,10 @@ export async function replayKey(inbox: Inbox, key: string): Promise<number> {
   const partition = inbox.partitionOf(key);
   for (let replayed = 0; ; replayed++) {
     const more = await inbox.db.transaction(async (tx) => {
-      await tx.query(
-        'select 1 from cursors where topic = $1 and partition = $2 for update',
-        [inbox.topic, partition],
-      );
+      await tx.query('select 1 from cursors where topic = $1 and partition = $2 for update', [
+        inbox.topic,
+        partition,
+      ]);
       const [row] = await tx.query<{ event: CloudEvent }>(
         'select event from dead_letters where topic = $1 and key = $2 order by version limit 1',
         [inbox.topic, key],
@@ -237,7 +251,11 @@ export async function replayKey(inbox: Inbox, key: string): Promise<number> {
       try {
         await inbox.handle(tx, row.event.type, [row.event]);
       } catch (error) {
-        throw new Refusal(409, 'replay_failed', `Version ${row.event.version} failed again: ${String(error)}`);
+        throw new Refusal(
+          409,
+          'replay_failed',
+          `Version ${row.event.version} failed again: ${String(error)}`,
+        );
       }
       await remember(inbox, tx, [row.event]);
       await tx.query('delete from dead_letters where topic = $1 and key = $2 and version = $3', [

@@ -56,7 +56,7 @@ interface Running {
 export async function runServices(options: RunOptions): Promise<RunningProcess> {
   const { services, configuration, log } = options;
   const { platform } = configuration;
-  armFailpoints(platform.failpoints ?? '');
+  armFailpoints(platform.failpoints ?? '', log);
   const stopTracing =
     platform.otlpEndpoint === undefined
       ? undefined
@@ -83,7 +83,9 @@ export async function runServices(options: RunOptions): Promise<RunningProcess> 
       topology,
       signer,
       documents,
-      localPaths: services.flatMap((one) => pathsOf(one).map((path) => ({ service: one.name, path }))),
+      localPaths: services.flatMap((one) =>
+        pathsOf(one).map((path) => ({ service: one.name, path })),
+      ),
     });
   }
   for (const { service, context, db, inboxes } of running) {
@@ -232,7 +234,11 @@ function startWork(running: Running, configuration: Configuration): Stop {
   }
   const stopTasks = startTasks(db, log, service.tasks, context as never);
   const upkeep = [
-    { name: 'trim log', everyMs: 60_000, run: () => trimLog(db, configuration.platform.logRetentionDays) },
+    {
+      name: 'trim log',
+      everyMs: 60_000,
+      run: () => trimLog(db, configuration.platform.logRetentionDays),
+    },
     { name: 'trim idempotency keys', everyMs: 60_000, run: () => trimKeys(db) },
     { name: 'trim bus', everyMs: 10_000, run: async () => bus.trim?.(service.name) },
     ...service.sweeps.map((sweep) => ({ ...sweep, run: () => sweep.run(context as never) })),

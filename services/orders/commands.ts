@@ -40,7 +40,8 @@ export function createOrderStore(db: Database): StoreOrder {
   return gather(
     async (batch) => {
       const first = new Map<string, Acceptance>();
-      for (const acceptance of batch) first.set(keyIn(acceptance), first.get(keyIn(acceptance)) ?? acceptance);
+      for (const acceptance of batch)
+        first.set(keyIn(acceptance), first.get(keyIn(acceptance)) ?? acceptance);
       await failpoint('orders.accept.before_insert');
       const stored = await insertOrders(db, [...first.values()]);
       wakeSequencer('orders');
@@ -134,7 +135,11 @@ export async function acceptOrder(
     from: null,
     to: 'PENDING',
     payment: { method: row.payment_method, token: request.payment?.token ?? null },
-    items: priced.items.map(({ item_id, quantity, unit_minor }) => ({ item_id, quantity, unit_minor })),
+    items: priced.items.map(({ item_id, quantity, unit_minor }) => ({
+      item_id,
+      quantity,
+      unit_minor,
+    })),
   };
   const stored = await context.storeOrder({
     row,
@@ -142,7 +147,8 @@ export async function acceptOrder(
     traceparent: currentTraceparent(),
     idempotency,
   });
-  if (!stored) return { order: await replay(context, idempotency as IdempotencyKey), replayed: true };
+  if (!stored)
+    return { order: await replay(context, idempotency as IdempotencyKey), replayed: true };
   accepted.inc({ channel: 'delivery' });
   return { order: renderOrder(row), replayed: false };
 }
@@ -160,7 +166,11 @@ function refuseUnacceptable(
       faults: [{ pointer: '/payment/method', detail: 'must be card' }],
     });
   if (context.settings.prices === 'catalog' && !isStaff(identity))
-    throw new Refusal(422, 'price_not_trusted', "A customer's prices are not taken (PRICES=catalog).");
+    throw new Refusal(
+      422,
+      'price_not_trusted',
+      "A customer's prices are not taken (PRICES=catalog).",
+    );
 }
 
 function fulfillmentOf(context: OrdersContext, request: CreateOrder): OrderRow['fulfillment'] {
@@ -205,7 +215,9 @@ export async function cancelOrder(
     if (change !== undefined)
       await applyChanges(tx, [{ row, change, attempts: row.payment_attempts, reason }]);
     if (idempotency !== undefined) await keepAnswer(tx, idempotency, { status: 200, response: id });
+    await failpoint('orders.cancel.before_commit');
   });
+  await failpoint('orders.cancel.after_commit');
   for (let waited = 0; ; waited += CANCEL_POLL_MS) {
     const row = await findOrder(db, id);
     if (row === undefined) throw new Error(`order ${id} is gone`);

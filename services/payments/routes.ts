@@ -1,5 +1,6 @@
 /** Callbacks of providers, and a look at an order's payment. */
 import { Refusal } from '@waybill/kit/errors.ts';
+import { failpoint } from '@waybill/kit/failpoints.ts';
 import { route, type Route } from '@waybill/kit/route.ts';
 import { Type } from '@waybill/kit/schema.ts';
 import { receiveCallback } from './commands.ts';
@@ -38,7 +39,11 @@ export const routes: readonly Route<PaymentsContext>[] = [
     refusals: { '401 invalid_signature': 'forged, or older than five minutes' },
     async handle({ headers, rawBody }, context: PaymentsContext) {
       const callback = context.provider.readCallback(headers, rawBody ?? Buffer.alloc(0));
-      await context.db.transaction((tx) => receiveCallback(tx, context, callback));
+      await context.db.transaction(async (tx) => {
+        await receiveCallback(tx, context, callback);
+        await failpoint('payments.callback.before_commit');
+      });
+      await failpoint('payments.callback.after_commit');
       return { status: 200, body: { received: true } };
     },
   }),

@@ -2,7 +2,16 @@
 import { Outage } from '@waybill/kit/errors.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
 import type { TaskHandler, TaskRun } from '@waybill/kit/tasks.ts';
-import { beginStep, CHARGE, chargeKey, delayOf, recordRefund, REFUND, settle, type Begun } from './commands.ts';
+import {
+  beginStep,
+  CHARGE,
+  chargeKey,
+  delayOf,
+  recordRefund,
+  REFUND,
+  settle,
+  type Begun,
+} from './commands.ts';
 import type { PaymentsContext } from './context.ts';
 import type { ChargeRequest } from './provider.ts';
 import type { Answer } from './rules.ts';
@@ -65,6 +74,7 @@ async function call(
   if (step === 'void') return breaker.run(() => provider.voidKey(request));
   if (step === 'charge') return breaker.run(() => provider.charge(request));
   const found = await breaker.run(() => provider.find(request));
+  await failpoint('payments.ask.after');
   return found.answer.kind === 'none' ? breaker.run(() => provider.charge(request)) : found;
 }
 
@@ -77,19 +87,22 @@ export const refundTask: TaskHandler<PaymentsContext> = {
     const { db, provider, breaker } = context;
     const row = await findPayment(db, task.key);
     if (row === undefined || row.state !== 'CAPTURED' || row.provider_reference === null) return;
-    const reference = row.provider_reference;
-    const { answer } = await breaker.run(() =>
-      provider.refund({
-        key: `${row.order_id}:refund`,
-        reference,
-        amountMinor: Number(row.captured_minor),
-        currency: row.currency,
-      }),
-    );
+    const request = {
+      key: `${row.order_id}:refund`,
+      reference: row.provider_reference,
+      amountMinor: Number(row.captured_minor),
+      currency: row.currency,
+    };
+    await failpoint('payments.refund.before');
+    let { answer } = await breaker.run(() => provider.refund(request));
+    if (await failpoint('payments.refund.after'))
+      ({ answer } = await breaker.run(() => provider.refund(request)));
     if (answer.kind !== 'refunded') throw new Outage('provider', answer.message);
     await db.transaction(async (tx) => {
       await recordRefund(tx, row.order_id);
       await task.finish(tx);
+      await failpoint('payments.refund.before_commit');
     });
+    await failpoint('payments.refund.after_commit');
   },
 };
