@@ -2,9 +2,26 @@
 import { randomBytes } from 'node:crypto';
 import { v7 } from 'uuid';
 
+/** Random bytes are drawn 4 KiB at a time: one system call for 256 ids. */
+const POOL = 4096;
+let pool = randomBytes(POOL);
+let used = 0;
+let lastMs = 0;
+let sequence = 0;
+
 /** A UUIDv7: ordered by creation, also within a millisecond (Node's own is not). */
 export function newId(): string {
-  return v7();
+  if (used + 16 > POOL) {
+    pool = randomBytes(POOL);
+    used = 0;
+  }
+  const bytes = pool.subarray(used, (used += 16));
+  const now = Date.now();
+  if (now > lastMs) {
+    lastMs = now;
+    sequence = bytes.readUInt32BE(6) >>> 1;
+  } else sequence++;
+  return v7({ random: bytes, msecs: lastMs, seq: sequence });
 }
 
 /** A random token of so many bytes, base64url. */

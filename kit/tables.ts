@@ -15,7 +15,7 @@ const STATEMENTS = [
   // One row per change of an aggregate, written in the change's transaction. The row has no
   // position until the sequencer gives it the next one (ADR 0003).
   `create table log (
-    id bigint generated always as identity primary key,
+    id bigint generated always as identity,
     position bigint,
     key text not null,
     version integer not null check (version > 0),
@@ -23,7 +23,7 @@ const STATEMENTS = [
     time timestamptz not null default clock_timestamp(),
     traceparent text,
     data json not null,
-    unique (key, version)
+    primary key (key, version)
   )`,
   `create unique index log_position on log (position) where position is not null`,
   `create index log_unsequenced on log (id) where position is null`,

@@ -13,7 +13,7 @@ import {
   type AmqpBusOptions,
 } from './amqp-connection.ts';
 import { toBusOutage, within } from './engine.ts';
-import { partitionOf, type Bus, type CloudEvent } from './port.ts';
+import { partitionOf, type Bus, type OutgoingEvent } from './port.ts';
 
 const CONFIRM_TIMEOUT_MS = 5000;
 /** For a whole publication, in which a topic may have to be declared again. */
@@ -109,7 +109,11 @@ function reset(state: State): void {
   watch(state);
 }
 
-async function publish(state: State, topic: string, events: readonly CloudEvent[]): Promise<void> {
+async function publish(
+  state: State,
+  topic: string,
+  events: readonly OutgoingEvent[],
+): Promise<void> {
   if (events.length === 0) return;
   // Whatever is written now would lie in this process's memory until the alarm ends.
   if (state.blocked !== undefined) throw blockedOutage(state.blocked);
@@ -138,7 +142,7 @@ async function declare(state: State, topic: string, groups: readonly string[]): 
 async function sendHealing(
   state: State,
   topic: string,
-  events: readonly CloudEvent[],
+  events: readonly OutgoingEvent[],
 ): Promise<void> {
   await ensureTopology(state, topic);
   try {
@@ -154,7 +158,7 @@ async function sendHealing(
   }
 }
 
-async function send(state: State, topic: string, events: readonly CloudEvent[]): Promise<void> {
+async function send(state: State, topic: string, events: readonly OutgoingEvent[]): Promise<void> {
   const channel = await channelForPublishing(state);
   const exchange = exchangeOf(topic);
   const confirmed = events.map((event) =>
@@ -164,9 +168,8 @@ async function send(state: State, topic: string, events: readonly CloudEvent[]):
         routingKey: String(partitionOf(event.key, state.options.partitions)),
         durable: true,
         contentType: 'application/json',
-        messageId: event.id,
       },
-      Buffer.from(JSON.stringify(event)),
+      Buffer.from(event.body),
     ),
   );
   const { connection, waiting } = state;

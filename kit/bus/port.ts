@@ -33,6 +33,18 @@ export interface CloudEvent {
   readonly data: Json;
 }
 
+/** An event on its way out: what an engine needs to place it, and its envelope as JSON text. */
+export interface OutgoingEvent {
+  readonly key: string;
+  readonly position: number;
+  readonly body: string;
+}
+
+/** Writes an envelope down for publishing. */
+export function outgoing(event: CloudEvent): OutgoingEvent {
+  return { key: event.key, position: event.position, body: JSON.stringify(event) };
+}
+
 export interface Subscription {
   readonly topic: string;
   /** The consuming service's name. */
@@ -60,7 +72,7 @@ export interface Bus {
    * durably (publisher confirms, append-only file, commit). Publishing an event again is allowed:
    * a consumer drops what it has already seen. Rejects with an Outage if the engine is away.
    */
-  publish(topic: string, events: readonly CloudEvent[]): Promise<void>;
+  publish(topic: string, events: readonly OutgoingEvent[]): Promise<void>;
   /**
    * Makes the group's place in the engine exist, so that what is published from now on is kept
    * for it even while it is away. Idempotent. Called by producer and consumer before first use.

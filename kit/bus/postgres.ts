@@ -28,22 +28,23 @@ create table if not exists bus.events (
   topic text not null,
   position bigint not null,
   published_at timestamptz not null default now(),
-  event json not null,
+  event text not null,
   primary key (topic, position)
 );
 create index if not exists events_published_at on bus.events using brin (published_at);
-create or replace function bus.publish(the_topic text, events json) returns void
+create or replace function bus.publish(the_topic text, positions bigint[], events text[])
+returns void
 language plpgsql security definer set search_path = bus, pg_temp as $$
 begin
   if not exists (select from bus.topics t where t.topic = the_topic and t.publisher = session_user)
   then raise insufficient_privilege using message = session_user || ' does not publish ' || the_topic;
   end if;
   insert into bus.events (topic, position, event)
-  select the_topic, (e->>'position')::bigint, e from json_array_elements(events) e
+  select the_topic, e.position, e.event from unnest(positions, events) as e(position, event)
   on conflict do nothing;
 end $$;
 create or replace function bus.fetch(the_topic text, after bigint, batch integer)
-returns table (event json)
+returns table (event text)
 language plpgsql stable security definer set search_path = bus, pg_temp as $$
 begin
   if not exists (select from bus.subscriptions s
@@ -90,7 +91,11 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
   return {
     partitions: 1,
     async publish(topic, events) {
-      await db.query('select bus.publish($1, $2)', [topic, JSON.stringify(events)]);
+      await db.query('select bus.publish($1, $2, $3)', [
+        topic,
+        events.map((event) => event.position),
+        events.map((event) => event.body),
+      ]);
     },
     async declare() {},
     async subscribe({ topic, after, batchSize }, deliver) {
@@ -100,7 +105,7 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
         let position = after;
         while (!signal.aborted) {
           try {
-            const rows = await db.query<{ event: CloudEvent }>(
+            const rows = await db.query<{ event: string }>(
               'select event from bus.fetch($1, $2, $3)',
               [topic, position, batchSize],
             );
@@ -108,8 +113,9 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
               await waitForWake(`bus:${topic}`, IDLE_MS, signal);
               continue;
             }
-            await deliver(rows.map((row) => row.event));
-            position = (rows.at(-1) as { event: CloudEvent }).event.position;
+            const events = rows.map((row) => JSON.parse(row.event) as CloudEvent);
+            await deliver(events);
+            position = events.at(-1)?.position ?? position;
           } catch (error) {
             if (signal.aborted) break;
             if (!(error instanceof Outage)) log.error({ topic, err: error }, 'a fetch failed');

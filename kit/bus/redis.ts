@@ -8,7 +8,7 @@
 import type { Redis } from 'ioredis';
 import { Outage } from '../errors.ts';
 import { toBusOutage, within, type EngineLog } from './engine.ts';
-import { partitionOf, type Bus, type CloudEvent } from './port.ts';
+import { partitionOf, type Bus, type OutgoingEvent } from './port.ts';
 import { startReading } from './redis-reader.ts';
 import { connect, createGroup, streamOf, trim, type RedisBusOptions } from './redis-streams.ts';
 
@@ -85,13 +85,17 @@ async function answered<T>(state: State, ms: number, reply: Promise<T>): Promise
   }
 }
 
-async function publish(state: State, topic: string, events: readonly CloudEvent[]): Promise<void> {
+async function publish(
+  state: State,
+  topic: string,
+  events: readonly OutgoingEvent[],
+): Promise<void> {
   if (events.length === 0) return;
   const { client, options } = state;
   const pipeline = client.pipeline();
   for (const event of events) {
     const stream = streamOf(topic, partitionOf(event.key, options.partitions));
-    pipeline.xadd(stream, '*', 'event', JSON.stringify(event));
+    pipeline.xadd(stream, '*', 'event', event.body);
   }
   const replies = await answered(state, COMMAND_TIMEOUT_MS, pipeline.exec());
   for (const [error] of replies ?? []) if (error !== null) throw toBusOutage(error);

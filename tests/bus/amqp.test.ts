@@ -1,7 +1,7 @@
 import { Connection } from 'rabbitmq-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openAmqpBus } from '../../kit/bus/amqp.ts';
-import { partitionOf } from '../../kit/bus/port.ts';
+import { outgoing, partitionOf } from '../../kit/bus/port.ts';
 import { makeEvents } from './consumers.ts';
 import { busContract } from './contract.ts';
 import { canRun, findRabbit, startPrivateRabbit, type PrivateRabbit } from './servers.ts';
@@ -92,12 +92,12 @@ describe.skipIf(!canRun('the bus on RabbitMQ', findRabbit(), 'rabbitmq-server'))
       const bus = await open();
       try {
         await bus.declare('blocked', ['reader']);
-        await bus.publish('blocked', makeEvents('blocked', 1, 20, 'key'));
+        await bus.publish('blocked', makeEvents('blocked', 1, 20, 'key').map(outgoing));
         await server.control('-q', 'set_vm_memory_high_watermark', '0.00001');
         await vi.waitFor(async () => {
-          await expect(bus.publish('blocked', makeEvents('blocked', 21, 1, 'key'))).rejects.toThrow(
-            'blocked',
-          );
+          await expect(
+            bus.publish('blocked', makeEvents('blocked', 21, 1, 'key').map(outgoing)),
+          ).rejects.toThrow('blocked');
         }, 20_000);
         const seen = new Set<number>();
         const partition = partitionOf('key', PARTITIONS);
@@ -107,7 +107,10 @@ describe.skipIf(!canRun('the bus on RabbitMQ', findRabbit(), 'rabbitmq-server'))
         );
         await vi.waitFor(() => expect(seen.size).toBeGreaterThanOrEqual(20), 10_000);
         await server.control('-q', 'set_vm_memory_high_watermark', '0.4');
-        await vi.waitFor(() => bus.publish('blocked', makeEvents('blocked', 21, 5, 'key')), 20_000);
+        await vi.waitFor(
+          () => bus.publish('blocked', makeEvents('blocked', 21, 5, 'key').map(outgoing)),
+          20_000,
+        );
         await vi.waitFor(() => expect(seen.size).toBe(25), 10_000);
       } finally {
         await bus.close();
@@ -124,7 +127,7 @@ describe.skipIf(!canRun('the bus on RabbitMQ', findRabbit(), 'rabbitmq-server'))
       const seen = new Set<number>();
       try {
         await bus.declare(topic, ['reader']);
-        await bus.publish(topic, makeEvents(topic, 1, 70));
+        await bus.publish(topic, makeEvents(topic, 1, 70).map(outgoing));
         await server.restart();
         for (let partition = 0; partition < PARTITIONS; partition++)
           await bus.subscribe(
@@ -132,7 +135,10 @@ describe.skipIf(!canRun('the bus on RabbitMQ', findRabbit(), 'rabbitmq-server'))
             async (events) => events.forEach(({ position }) => seen.add(position)),
           );
         const events = makeEvents(topic, 71, 70);
-        await vi.waitFor(() => bus.publish(topic, events), { timeout: 90_000, interval: 100 });
+        await vi.waitFor(() => bus.publish(topic, events.map(outgoing)), {
+          timeout: 90_000,
+          interval: 100,
+        });
         const wanted = events.map(({ position }) => position);
         await vi.waitFor(() => expect([...seen]).toEqual(expect.arrayContaining(wanted)), 20_000);
       } finally {
@@ -145,7 +151,7 @@ describe.skipIf(!canRun('the bus on RabbitMQ', findRabbit(), 'rabbitmq-server'))
     const bus = await open();
     try {
       await bus.declare('ordered', ['reader']);
-      await bus.publish('ordered', makeEvents('ordered', 1, 100, 'key'));
+      await bus.publish('ordered', makeEvents('ordered', 1, 100, 'key').map(outgoing));
       const partition = partitionOf('key', PARTITIONS);
       const subscription = {
         topic: 'ordered',

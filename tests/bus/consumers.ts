@@ -1,7 +1,13 @@
 /** Events and consumers for tests of a bus. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { partitionOf, type Bus, type CloudEvent, type Subscription } from '../../kit/bus/port.ts';
+import {
+  outgoing,
+  partitionOf,
+  type Bus,
+  type CloudEvent,
+  type Subscription,
+} from '../../kit/bus/port.ts';
 
 const PATIENCE_MS = 30_000;
 
@@ -53,7 +59,7 @@ export async function publishUntilTaken(
   topic: string,
   events: readonly CloudEvent[],
 ): Promise<void> {
-  await eventually(() => bus.publish(topic, events));
+  await eventually(() => bus.publish(topic, events.map(outgoing)));
 }
 
 /** Tries until it passes; the last failure is thrown when patience ends. */

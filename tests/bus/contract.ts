@@ -8,7 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Outage } from '../../kit/errors.ts';
-import { partitionOf, type Bus, type CloudEvent, type Subscription } from '../../kit/bus/port.ts';
+import {
+  outgoing,
+  partitionOf,
+  type Bus,
+  type CloudEvent,
+  type Subscription,
+} from '../../kit/bus/port.ts';
 import {
   eventually,
   makeEvents,
@@ -70,7 +76,7 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
     const right = await subscribeAll(bus, topic, 'right');
     const events = makeEvents(topic, 1, 600);
     for (let start = 0; start < events.length; start += 150)
-      await bus.publish(topic, events.slice(start, start + 150));
+      await bus.publish(topic, events.slice(start, start + 150).map(outgoing));
     for (const consumers of [left, right]) {
       await eventually(() => expect(positionsOf(consumers).size).toBe(600));
       for (const { partition, taken } of consumers) {
@@ -86,7 +92,7 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
     const bus = await openBus();
     const topic = newTopic();
     await bus.declare(topic, ['late']);
-    await bus.publish(topic, makeEvents(topic, 1, 40));
+    await bus.publish(topic, makeEvents(topic, 1, 40).map(outgoing));
     const consumers = await subscribeAll(bus, topic, 'late');
     await eventually(() => expect(positionsOf(consumers).size).toBe(40));
   });
@@ -100,7 +106,7 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
     ]);
     await bus.declare(topic, ['one']);
     const consumers = await subscribeAll(bus, topic, 'two');
-    await bus.publish(topic, makeEvents(topic, 1, 5));
+    await bus.publish(topic, makeEvents(topic, 1, 5).map(outgoing));
     await eventually(() => expect(positionsOf(consumers).size).toBe(5));
   });
 
@@ -109,7 +115,7 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
     const topic = newTopic();
     await bus.declare(topic, ['slow']);
     const events = makeEvents(topic, 1, 50, 'one-key');
-    await bus.publish(topic, events);
+    await bus.publish(topic, events.map(outgoing));
     const sizes: number[] = [];
     let inHand = 0;
     let overlapped = false;
@@ -134,9 +140,9 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
     const topic = newTopic();
     await bus.declare(topic, ['once']);
     const events = makeEvents(topic, 1, 20);
-    await bus.publish(topic, events);
-    await bus.publish(topic, events);
-    await bus.publish(topic, makeEvents(topic, 21, 5));
+    await bus.publish(topic, events.map(outgoing));
+    await bus.publish(topic, events.map(outgoing));
+    await bus.publish(topic, makeEvents(topic, 21, 5).map(outgoing));
     const consumers = await subscribeAll(bus, topic, 'once');
     await eventually(() => expect(positionsOf(consumers).size).toBe(25));
     for (const { taken } of consumers)
@@ -158,7 +164,7 @@ function describeDelivery(openBus: () => Promise<Bus>): void {
         nested: [1, { deep: null }],
       },
     };
-    await bus.publish(topic, [event]);
+    await bus.publish(topic, [event].map(outgoing));
     await bus.publish(topic, []);
     const consumers = await subscribeAll(bus, topic, 'whole');
     await eventually(() => expect(consumers.flatMap(({ taken }) => taken)).toEqual([event]));
@@ -175,13 +181,13 @@ function describeAcknowledgement(openBus: () => Promise<Bus>): void {
     const topic = newTopic();
     const first = await openBus();
     await first.declare(topic, ['tidy']);
-    await first.publish(topic, makeEvents(topic, 1, 30, 'one-key'));
+    await first.publish(topic, makeEvents(topic, 1, 30, 'one-key').map(outgoing));
     const before = await subscribe(first, topic, 'tidy', 'one-key');
     await eventually(() => expect(positionsOf([before]).size).toBe(30));
     await before.stop();
     const second = await openBus();
     const after = await subscribe(second, topic, 'tidy', 'one-key', 30);
-    await second.publish(topic, makeEvents(topic, 31, 3, 'one-key'));
+    await second.publish(topic, makeEvents(topic, 31, 3, 'one-key').map(outgoing));
     await eventually(() => expect(positionsOf([after]).size).toBe(3));
     expect(after.taken.map((event) => event.position)).toEqual([31, 32, 33]);
   });
@@ -190,7 +196,7 @@ function describeAcknowledgement(openBus: () => Promise<Bus>): void {
     const bus = await openBus();
     const topic = newTopic();
     await bus.declare(topic, ['moody']);
-    await bus.publish(topic, makeEvents(topic, 1, 30, 'one-key'));
+    await bus.publish(topic, makeEvents(topic, 1, 30, 'one-key').map(outgoing));
     let rejections = 0;
     const consumer = await subscribe(bus, topic, 'moody', 'one-key', 0, 10, async () => {
       if (++rejections <= 2) throw new Error('not now');
@@ -204,7 +210,7 @@ function describeAcknowledgement(openBus: () => Promise<Bus>): void {
     const bus = await openBus();
     const topic = newTopic();
     await bus.declare(topic, ['busy']);
-    await bus.publish(topic, makeEvents(topic, 1, 40, 'one-key'));
+    await bus.publish(topic, makeEvents(topic, 1, 40, 'one-key').map(outgoing));
     const started = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();
     const consumer = await subscribe(bus, topic, 'busy', 'one-key', 0, 10, async () => {
@@ -231,7 +237,7 @@ function describeAcknowledgement(openBus: () => Promise<Bus>): void {
     const bus = await openBus();
     const topic = newTopic();
     await bus.declare(topic, ['broken']);
-    await bus.publish(topic, makeEvents(topic, 1, 10, 'one-key'));
+    await bus.publish(topic, makeEvents(topic, 1, 10, 'one-key').map(outgoing));
     let rejections = 0;
     const broken = await subscribe(bus, topic, 'broken', 'one-key', 0, 100, async () => {
       rejections++;
@@ -249,11 +255,11 @@ function describeAcknowledgement(openBus: () => Promise<Bus>): void {
     const [left, right] = [await openBus(), await openBus()];
     await left.declare(topic, ['shared']);
     const old = await subscribe(left, topic, 'shared', 'one-key', 0, 10, () => pause(1));
-    await left.publish(topic, makeEvents(topic, 1, 100, 'one-key'));
+    await left.publish(topic, makeEvents(topic, 1, 100, 'one-key').map(outgoing));
     const young = await subscribe(right, topic, 'shared', 'one-key', 0, 10, () => pause(1));
-    await left.publish(topic, makeEvents(topic, 101, 100, 'one-key'));
+    await left.publish(topic, makeEvents(topic, 101, 100, 'one-key').map(outgoing));
     await old.stop();
-    await left.publish(topic, makeEvents(topic, 201, 100, 'one-key'));
+    await left.publish(topic, makeEvents(topic, 201, 100, 'one-key').map(outgoing));
     await eventually(() => expect(positionsOf([old, young]).size).toBe(300));
   });
 }
@@ -263,7 +269,7 @@ function describeDeadConsumer(openBus: () => Promise<Bus>, elsewhere: () => Else
     const bus = await openBus();
     const topic = newTopic();
     await bus.declare(topic, ['mortal']);
-    await bus.publish(topic, makeEvents(topic, 1, 60, 'one-key'));
+    await bus.publish(topic, makeEvents(topic, 1, 60, 'one-key').map(outgoing));
     const partition = partitionOf('one-key', bus.partitions);
     const subscription: Subscription = {
       topic,
@@ -294,12 +300,14 @@ function describeServerFaults(openBus: () => Promise<Bus>, faults: Faults): void
     await bus.declare(topic, ['early', 'late']);
     const early = await subscribeAll(bus, topic, 'early');
     for (let start = 1; start <= 401; start += 100)
-      await bus.publish(topic, makeEvents(topic, start, 100));
+      await bus.publish(topic, makeEvents(topic, start, 100).map(outgoing));
     // RabbitMQ writes down the members of a new queue half a second late (see kit/bus/amqp.ts).
     await pause(1000);
     await kill?.();
     const asked = Date.now();
-    await expect(bus.publish(topic, makeEvents(topic, 501, 100))).rejects.toBeInstanceOf(Outage);
+    await expect(
+      bus.publish(topic, makeEvents(topic, 501, 100).map(outgoing)),
+    ).rejects.toBeInstanceOf(Outage);
     await expect(bus.ping()).rejects.toBeInstanceOf(Outage);
     expect(Date.now() - asked).toBeLessThan(15_000);
     await restart?.();
@@ -329,7 +337,9 @@ function describeServerFaults(openBus: () => Promise<Bus>, faults: Faults): void
     await publishUntilTaken(bus, topic, makeEvents(topic, 1, 10));
     freeze?.();
     const asked = Date.now();
-    await expect(bus.publish(topic, makeEvents(topic, 11, 10))).rejects.toBeInstanceOf(Outage);
+    await expect(
+      bus.publish(topic, makeEvents(topic, 11, 10).map(outgoing)),
+    ).rejects.toBeInstanceOf(Outage);
     expect(Date.now() - asked).toBeLessThan(10_000);
     thaw?.();
     await publishUntilTaken(bus, topic, makeEvents(topic, 11, 10));
@@ -345,7 +355,7 @@ function describeServerFaults(openBus: () => Promise<Bus>, faults: Faults): void
       const topic = newTopic();
       await bus.declare(topic, ['present', 'absent']);
       const present = await subscribeAll(bus, topic, 'present');
-      await bus.publish(topic, makeEvents(topic, 1, 20));
+      await bus.publish(topic, makeEvents(topic, 1, 20).map(outgoing));
       await eventually(() => expect(positionsOf(present).size).toBe(20));
       await inject?.();
       await publishUntilTaken(bus, topic, makeEvents(topic, 21, 20));

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openRedisBus } from '../../kit/bus/redis.ts';
-import type { Bus } from '../../kit/bus/port.ts';
+import { outgoing, type Bus } from '../../kit/bus/port.ts';
 import { makeEvents } from './consumers.ts';
 import { busContract } from './contract.ts';
 import { canRun, findRedis, startPrivateRedis, type PrivateServer } from './servers.ts';
@@ -94,16 +94,16 @@ describe.skipIf(!canRun('the bus on Redis', findRedis(), 'redis-server'))('redis
     try {
       await bus.declare(topic, ['fast', 'slow']);
       for (let start = 1; start <= 20_000; start += 500)
-        await bus.publish(topic, makeEvents(topic, start, 500));
+        await bus.publish(topic, makeEvents(topic, start, 500).map(outgoing));
       await drain('fast', 20_000);
       for (let start = 20_001; start <= 25_000; start += 500)
-        await bus.publish(topic, makeEvents(topic, start, 500));
+        await bus.publish(topic, makeEvents(topic, start, 500).map(outgoing));
       await pause(500);
       expect(await length()).toBe(25_000);
       await drain('slow', 25_000);
       await drain('fast', 5_000);
       for (let start = 25_001; start <= 30_000; start += 500)
-        await bus.publish(topic, makeEvents(topic, start, 500));
+        await bus.publish(topic, makeEvents(topic, start, 500).map(outgoing));
       await vi.waitFor(async () => expect(await length()).toBeLessThan(6_000), 10_000);
       await drain('slow', 5_000);
     } finally {
@@ -117,7 +117,7 @@ describe.skipIf(!canRun('the bus on Redis', findRedis(), 'redis-server'))('redis
     try {
       await bus.declare('bounded', ['gone']);
       for (let start = 1; start <= 10_000; start += 500)
-        await bus.publish('bounded', makeEvents('bounded', start, 500, 'key'));
+        await bus.publish('bounded', makeEvents('bounded', start, 500, 'key').map(outgoing));
       await vi.waitFor(() => expect(log.warn).toHaveBeenCalled(), 10_000);
       const lengths = await Promise.all([0, 1, 2].map((p) => direct.xlen(`waybill:bounded:${p}`)));
       expect(Math.max(...lengths)).toBeLessThan(6_200);
