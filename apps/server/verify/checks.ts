@@ -1,0 +1,16 @@
+/** The invariants of the platform, as data. The statements read the relations of relations.ts. */
+import type { Check } from './check.ts';
+import { clientChecks } from './client-checks.ts';
+import { consumerChecks, logChecks, taskChecks } from './event-checks.ts';
+import { orderChecks } from './order-checks.ts';
+import { journalChecks, paymentChecks } from './payment-checks.ts';
+
+export const checks: readonly Check[] = [
+  ...orderChecks,
+  ...paymentChecks,
+  ...journalChecks,
+  ...logChecks,
+  ...consumerChecks,
+  ...taskChecks,
+  ...clientChecks,
+];
