@@ -1,0 +1,16 @@
+import { afterAll, describe } from 'vitest';
+import { canRun, findRabbit, startPrivateRabbit, type PrivateServer } from '../bus/servers.ts';
+import { deliveryScenarios } from './delivery.ts';
+import { startApart } from './topologies.ts';
+
+describe.skipIf(!canRun('separate processes', findRabbit(), 'rabbitmq-server'))(
+  'each service in a process of its own, over RabbitMQ',
+  () => {
+    let broker: PrivateServer;
+    afterAll(() => broker?.stop());
+    deliveryScenarios(async () => {
+      broker = await startPrivateRabbit();
+      return startApart(broker);
+    });
+  },
+);

@@ -1,0 +1,90 @@
+/** The two ways the platform runs in scenarios: all in one process, and each service its own. */
+import { join } from 'node:path';
+import {
+  startEmbeddedDatabase,
+  type EmbeddedDatabase,
+} from '../../apps/server/embedded-database.ts';
+import type { PrivateServer } from '../bus/servers.ts';
+import { freePort, newDataDir, startWaybill, type WaybillProcess } from '../support/waybill.ts';
+
+export interface Platform {
+  /** The entrance. */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly databaseUrl: string;
+  /** Where the sandbox keeps its journal. */
+  readonly journal: string;
+  stop(): Promise<void>;
+}
+
+/** Settings of every scenario: short delays, a gateway that only fails when it is told to. */
+const SETTINGS = {
+  PAYMENT_MOCK_SUCCESS_RATE: '1',
+  PAYMENT_MOCK_LATENCY_MIN: '5',
+  PAYMENT_MOCK_LATENCY_MAX: '20',
+  PAYMENT_RETRY_DELAY: '0.2',
+  PAYMENT_TIMEOUT: '2',
+  CIRCUIT_BREAKER_FAILURE_THRESHOLD: '1000',
+  SANDBOX_SEED: '7',
+  LOG_LEVEL: 'warn',
+};
+
+/** `waybill serve`. */
+export async function startTogether(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Platform> {
+  const waybill = await startWaybill({ env: { ...SETTINGS, ...settings } });
+  // Adopted, not started: what it started, it also stops.
+  const database = await startEmbeddedDatabase(waybill.dataDir);
+  return {
+    url: waybill.url,
+    dataDir: waybill.dataDir,
+    databaseUrl: database.url,
+    journal: join(waybill.dataDir, 'sandbox', 'journal.jsonl'),
+    async stop() {
+      await waybill.stop();
+    },
+  };
+}
+
+/** `waybill serve gateway`, `… orders`, `… payments`, `… sandbox`, over a broker. */
+export async function startApart(
+  broker: PrivateServer,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Platform> {
+  const dataDir = newDataDir();
+  const database: EmbeddedDatabase = await startEmbeddedDatabase(dataDir);
+  const [gateway, orders, payments, sandbox, control] = await Promise.all(
+    Array.from({ length: 5 }, freePort),
+  );
+  const env = {
+    ...SETTINGS,
+    DATABASE_URL: database.url,
+    BUS_URL: broker.url,
+    BUS_PARTITIONS: '2',
+    DISCOVERY_URL: `static:orders=http://127.0.0.1:${orders},payments=http://127.0.0.1:${payments}`,
+    SANDBOX_PORT: String(sandbox),
+    SANDBOX_CONTROL_PORT: String(control),
+    SANDBOX_URL: `http://127.0.0.1:${sandbox}`,
+    SANDBOX_CALLBACK_URL: `http://127.0.0.1:${gateway}/api/v1/payments/callbacks`,
+    ...settings,
+  };
+  const start = (names: readonly string[], port: number | undefined, more: object = {}) =>
+    startWaybill({ names, dataDir, env, ...(port === undefined ? {} : { port }), ...more });
+  const processes: WaybillProcess[] = [await start(['sandbox'], undefined, { unready: true })];
+  processes.push(
+    ...(await Promise.all([start(['orders'], orders), start(['payments'], payments)])),
+  );
+  const entrance = await start(['gateway'], gateway);
+  processes.push(entrance);
+  return {
+    url: entrance.url,
+    dataDir,
+    databaseUrl: database.url,
+    journal: join(dataDir, 'sandbox', 'journal.jsonl'),
+    async stop() {
+      for (const one of processes.reverse()) await one.stop();
+      await database.stop();
+    },
+  };
+}
