@@ -102,8 +102,11 @@ export const orderChecks: readonly Check[] = [
     id: 'key-without-order',
     title: 'An idempotency key was answered with an order that does not exist, or never answered.',
     kind: 'safety',
+    // A create keeps the order's id, a cancellation its whole answer, or '' until it is given.
     sql: `select k.scope, k.key, k.status, k.response, k.created_at from orders.idempotency_keys k
       where k.status is null or k.response is null
-        or not exists (select from orders.orders o where o.id::text = k.response)`,
+        or (k.response <> '' and not exists (select from orders.orders o
+          where o.id::text = case when k.response like '{%' then k.response::json->>'id'
+            else k.response end))`,
   },
 ];
