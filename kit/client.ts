@@ -133,12 +133,14 @@ async function once(
   call: OutboundCall,
   deadline: Deadline,
 ): Promise<RawReply> {
-  const timeoutMs = Math.max(1, Math.min(call.timeoutMs ?? ATTEMPT_MS, remainingMs(deadline)));
+  // Whole milliseconds: AbortSignal.timeout takes nothing else.
+  const leftMs = Math.min(call.timeoutMs ?? ATTEMPT_MS, remainingMs(deadline));
+  const timeoutMs = Math.max(1, Math.ceil(leftMs));
   const identity = call.identity ?? { subject: options.self, roles: ['service'] };
   const traceparent = currentTraceparent();
   const headers: Record<string, string> = {
     [IDENTITY_HEADER]: options.signer.sign(identity, service),
-    [DEADLINE_HEADER]: String(Math.round(timeoutMs)),
+    [DEADLINE_HEADER]: String(timeoutMs),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
   };
@@ -171,7 +173,7 @@ async function callLocally(
 ): Promise<RawReply> {
   const late = new AbortController();
   const timer = sleep(timeoutMs, late.signal).then(() => {
-    throw new Outage(service, `no answer within ${Math.round(timeoutMs)} ms`);
+    throw new Outage(service, `no answer within ${timeoutMs} ms`);
   });
   timer.catch(() => {});
   const payload = call.body === undefined ? {} : { payload: JSON.stringify(call.body) };

@@ -1,0 +1,170 @@
+/**
+ * The keys that tokens may be signed with: the development key while its file is there, and the key
+ * set behind AUTH_JWKS_URL. Each key has one algorithm, one issuer and one audience; nothing that a
+ * token carries or points at is ever a key (RFC 8725).
+ */
+import { importJWK } from 'jose';
+import type { CryptoKey, JWK } from 'jose';
+import { request } from 'undici';
+import { monotonicMs } from '@waybill/kit/clock.ts';
+import { Outage } from '@waybill/kit/errors.ts';
+import type { Logger } from '@waybill/kit/logger.ts';
+import { DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, readDevelopmentKey } from './dev-key.ts';
+
+export interface TrustedKey {
+  readonly key: CryptoKey;
+  readonly algorithm: string;
+  readonly issuer: string;
+  readonly audience: string;
+}
+
+/** Finds a key by the id in a token's header. Throws an Outage when the issuer has to be asked. */
+export type FindKey = (keyId: string) => Promise<TrustedKey | undefined>;
+
+export interface KeyOptions {
+  readonly dataDir: string;
+  readonly jwksUrl: string | undefined;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly log: Logger;
+}
+
+/** Opens both sources. The development key wins where they name the same id. */
+export function openKeys(options: KeyOptions): FindKey {
+  const development = developmentKeys(options.dataDir);
+  const published =
+    options.jwksUrl === undefined ? undefined : publishedKeys(options.jwksUrl, options);
+  return async (keyId) => (await development(keyId)) ?? (await published?.(keyId));
+}
+
+const REREAD_MS = 1000;
+
+/** Looks at the file at most once a second: a key made later works, a removed one stops working. */
+function developmentKeys(dataDir: string): FindKey {
+  let readAt = Number.NEGATIVE_INFINITY;
+  let known: { id: string; x: string | undefined; key: Promise<TrustedKey> } | undefined;
+  return async (keyId) => {
+    const now = monotonicMs();
+    if (now - readAt >= REREAD_MS) {
+      readAt = now;
+      const jwk = readDevelopmentKey(dataDir);
+      if (jwk === undefined) known = undefined;
+      else if (known?.id !== jwk.kid || known.x !== jwk.x)
+        known = {
+          id: jwk.kid,
+          x: jwk.x,
+          key: trust(jwk, 'EdDSA', DEVELOPMENT_ISSUER, DEVELOPMENT_AUDIENCE),
+        };
+    }
+    return known?.id === keyId ? known.key : undefined;
+  };
+}
+
+/** Imports the public half of a key for one algorithm. */
+async function trust(
+  jwk: JWK,
+  algorithm: string,
+  issuer: string,
+  audience: string,
+): Promise<TrustedKey> {
+  const { kty, crv, x, y, n, e } = jwk;
+  const open = Object.entries({ kty, crv, x, y, n, e }).filter(([, part]) => part !== undefined);
+  const key = (await importJWK(Object.fromEntries(open) as JWK, algorithm)) as CryptoKey;
+  return { key, algorithm, issuer, audience };
+}
+
+const FRESH_MS = 300_000;
+/** How long the last known set outlives an issuer that is away. */
+const STALE_MS = 3_600_000;
+/** A token with an unknown key id has the set fetched again, this often at most. */
+const COOLDOWN_MS = 5000;
+const FETCH_MS = 3000;
+const MAX_KEYS = 100;
+const MAX_BYTES = 262_144;
+
+function publishedKeys(url: string, { issuer, audience, log }: KeyOptions): FindKey {
+  let keys = new Map<string, TrustedKey>();
+  let fetchedAt = Number.NEGATIVE_INFINITY;
+  let triedAt = Number.NEGATIVE_INFINITY;
+  let pending: Promise<void> | undefined;
+  const refresh = async () => {
+    triedAt = monotonicMs();
+    try {
+      keys = await readKeySet(await fetchText(url), issuer, audience, log);
+      fetchedAt = monotonicMs();
+    } catch (error) {
+      log.warn(
+        { reason: (error as Error).message },
+        'the key set of AUTH_JWKS_URL is out of reach',
+      );
+    } finally {
+      pending = undefined;
+    }
+  };
+  return async (keyId) => {
+    const now = monotonicMs();
+    const wanted = now - fetchedAt > FRESH_MS || !keys.has(keyId);
+    if (wanted && (pending !== undefined || now - triedAt > COOLDOWN_MS))
+      await (pending ??= refresh());
+    const lastTryFailed = fetchedAt < triedAt;
+    const found = monotonicMs() - fetchedAt < STALE_MS ? keys.get(keyId) : undefined;
+    if (found === undefined && lastTryFailed)
+      throw new Outage('issuer of access tokens', 'its key set cannot be read', {
+        retryAfterSeconds: COOLDOWN_MS / 1000,
+      });
+    return found;
+  };
+}
+
+async function fetchText(url: string): Promise<string> {
+  const { statusCode, body } = await request(url, {
+    headers: { accept: 'application/jwk-set+json, application/json' },
+    signal: AbortSignal.timeout(FETCH_MS),
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  if (statusCode !== 200) throw new Error(`it was answered with ${statusCode}`);
+  return Buffer.concat(chunks).toString();
+}
+
+/** Signature keys with an id whose kind and algorithm are on the allow-list; no others. */
+async function readKeySet(
+  text: string,
+  issuer: string,
+  audience: string,
+  log: Logger,
+): Promise<Map<string, TrustedKey>> {
+  const { keys } = JSON.parse(text) as { keys?: unknown };
+  if (!Array.isArray(keys)) throw new Error('it is not a key set');
+  const trusted = new Map<string, TrustedKey>();
+  for (const jwk of (keys as JWK[]).slice(0, MAX_KEYS)) {
+    const algorithm = algorithmOf(jwk);
+    if (algorithm === undefined || typeof jwk.kid !== 'string') continue;
+    try {
+      trusted.set(jwk.kid, await trust(jwk, algorithm, issuer, audience));
+    } catch (error) {
+      log.warn({ kid: jwk.kid, reason: (error as Error).message }, 'a published key is unusable');
+    }
+  }
+  return trusted;
+}
+
+/** The one algorithm a key is for, by its kind; never by what a token asks for. */
+function algorithmOf({ kty, crv, alg, use, n }: JWK): string | undefined {
+  if (use !== undefined && use !== 'sig') return undefined;
+  const natural =
+    kty === 'OKP' && crv === 'Ed25519'
+      ? 'EdDSA'
+      : kty === 'EC' && crv === 'P-256'
+        ? 'ES256'
+        : kty === 'RSA' && Buffer.from(n ?? '', 'base64url').length >= 256
+          ? 'RS256'
+          : undefined;
+  const named = alg === 'Ed25519' ? 'EdDSA' : alg;
+  return named === undefined || named === natural ? natural : undefined;
+}

@@ -1,0 +1,125 @@
+/** Access tokens: strict about what is one (RFC 9068, RFC 8725), remembered once verified. */
+import { jwtVerify } from 'jose';
+import { epochMs } from '@waybill/kit/clock.ts';
+import { Outage, Refusal } from '@waybill/kit/errors.ts';
+import { ROLES, unauthenticated, type Identity } from '@waybill/kit/identity.ts';
+import { parseStrictJson } from '@waybill/kit/json.ts';
+import type { FindKey } from './keys.ts';
+
+export interface Tokens {
+  /** The identity of a token that was verified less than a minute ago. */
+  known(authorization: string): Identity | undefined;
+  /** Verifies the field's token. Every fault is the same 401. */
+  verify(authorization: string): Promise<Identity>;
+}
+
+const MAX_LENGTH = 8192;
+const LEEWAY_SECONDS = 60;
+/** Bounds how long a token outlives its key, and how much later than a change of keys we notice. */
+const REMEMBERED_MS = 60_000;
+const MAX_REMEMBERED = 10_000;
+/** Verifications at once; each takes a third of a millisecond of one of the few crypto threads. */
+const MAX_PENDING = 512;
+
+const BEARER = /^Bearer +([\w-]+)\.([\w-]+)\.[\w-]+$/i;
+/** Anything else in a header asks for something: a key of its own, an extension, compression. */
+const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid', 'x5t', 'x5t#S256']);
+const ALGORITHMS = new Set(['EdDSA', 'RS256', 'ES256']);
+const SUBJECT = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
+
+interface Remembered {
+  readonly identity: Identity;
+  readonly until: number;
+}
+
+/** Opens a verifier with a memory of its own. */
+export function openTokens(findKey: FindKey): Tokens {
+  const remembered = new Map<string, Remembered>();
+  const pending = new Map<string, Promise<Identity>>();
+  const remember = (authorization: string, entry: Remembered) => {
+    // The oldest goes first: entries live for a minute at most, so that age is as good as use.
+    const oldest = remembered.size >= MAX_REMEMBERED ? remembered.keys().next().value : undefined;
+    if (oldest !== undefined) remembered.delete(oldest);
+    remembered.set(authorization, entry);
+  };
+  const verifyOnce = async (authorization: string): Promise<Identity> => {
+    try {
+      const { identity, expiresMs } = await check(authorization, findKey);
+      const until = Math.min(expiresMs + LEEWAY_SECONDS * 1000, epochMs() + REMEMBERED_MS);
+      remember(authorization, { identity, until });
+      return identity;
+    } catch (error) {
+      if (error instanceof Outage) throw error;
+      throw unauthenticated();
+    } finally {
+      pending.delete(authorization);
+    }
+  };
+  return {
+    known(authorization) {
+      const entry = remembered.get(authorization);
+      if (entry === undefined) return undefined;
+      if (entry.until > epochMs()) return entry.identity;
+      remembered.delete(authorization);
+      return undefined;
+    },
+    verify(authorization) {
+      const running = pending.get(authorization);
+      if (running !== undefined) return running;
+      if (pending.size >= MAX_PENDING)
+        return Promise.reject(new Outage('verifier of access tokens', 'too many are waiting'));
+      const started = verifyOnce(authorization);
+      pending.set(authorization, started);
+      return started;
+    },
+  };
+}
+
+async function check(authorization: string, findKey: FindKey) {
+  const [, header, payload] = BEARER.exec(authorization) ?? [];
+  if (header === undefined || payload === undefined || authorization.length > MAX_LENGTH)
+    throw unauthenticated();
+  const { algorithm, keyId } = readHeader(header);
+  const trusted = await findKey(keyId);
+  if (trusted === undefined || trusted.algorithm !== algorithm) throw unauthenticated();
+  const token = authorization.slice(authorization.lastIndexOf(' ') + 1);
+  await jwtVerify(token, trusted.key, {
+    algorithms: [trusted.algorithm],
+    issuer: trusted.issuer,
+    audience: trusted.audience,
+    typ: 'at+jwt',
+    clockTolerance: LEEWAY_SECONDS,
+    requiredClaims: ['sub', 'exp'],
+    currentDate: new Date(epochMs()),
+  });
+  // Read again, strictly: of two equal claims JSON.parse takes the last, another reader the first.
+  const claims = readObject(payload);
+  return { identity: identityOf(claims), expiresMs: Number(claims['exp']) * 1000 };
+}
+
+function readObject(part: string): Record<string, unknown> {
+  const value = parseStrictJson(Buffer.from(part, 'base64url'));
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Refusal(401, 'unauthenticated', 'It is not an object.');
+  return value as Record<string, unknown>;
+}
+
+function readHeader(part: string): { algorithm: string; keyId: string } {
+  const header = readObject(part);
+  const { alg, kid } = header;
+  const strange = Object.keys(header).some((name) => !HEADER_MEMBERS.has(name));
+  if (strange || typeof alg !== 'string' || !ALGORITHMS.has(alg)) throw unauthenticated();
+  if (typeof kid !== 'string' || kid.length > 200) throw unauthenticated();
+  return { algorithm: alg, keyId: kid };
+}
+
+/** Roles we do not know give nothing; claims of the wrong kind void the token. */
+function identityOf(claims: Record<string, unknown>): Identity {
+  const { sub, roles = [], executor_id: executorId } = claims;
+  if (typeof sub !== 'string' || !SUBJECT.test(sub) || !Array.isArray(roles))
+    throw unauthenticated();
+  const held = ROLES.filter((role) => (roles as unknown[]).includes(role));
+  if (executorId === undefined) return { subject: sub, roles: held };
+  if (typeof executorId !== 'string' || !SUBJECT.test(executorId)) throw unauthenticated();
+  return { subject: sub, roles: held, executorId };
+}

@@ -1,0 +1,16 @@
+/** Every service with a public path. A new service is one line here. */
+import { ordersService } from '@waybill/orders/contract.ts';
+import { paymentsService } from '@waybill/payments/contract.ts';
+
+export interface Upstream {
+  readonly name: string;
+  readonly paths: readonly string[];
+}
+
+const services: readonly Upstream[] = [ordersService, paymentsService];
+
+/** The services with all their public prefixes, those that the kit gives to each included. */
+export const upstreams: readonly Upstream[] = services.map(({ name, paths }) => ({
+  name,
+  paths: [...paths, `/api/v1/dead-letters/${name}`, `/api/v1/dead-tasks/${name}`],
+}));
