@@ -4,6 +4,7 @@ import type { Database, Tx } from './db.ts';
 import { Outage, Refusal } from './errors.ts';
 import { failpoint } from './failpoints.ts';
 import type { Logger } from './logger.ts';
+import { inSpan, isTracing } from './telemetry.ts';
 
 export interface Inbox {
   readonly topic: string;
@@ -53,7 +54,7 @@ export async function applyInOrder(
         if (same === undefined) types.set(event.type, [event]);
         else same.push(event);
       }
-      for (const [type, ofType] of types) await inbox.handle(tx, type, ofType);
+      for (const [type, ofType] of types) await handleTraced(inbox, tx, type, ofType);
     }
     await remember(inbox, tx, sorted.fresh);
     for (const event of sorted.behind)
@@ -62,6 +63,19 @@ export async function applyInOrder(
     return sorted.gaps;
   });
   for (const [key, version] of gaps) await fill(inbox, partition, key, version);
+}
+
+/** With tracing on, each event is handled on its own, as a part of the trace that raised it. */
+async function handleTraced(inbox: Inbox, tx: Tx, type: string, events: readonly CloudEvent[]) {
+  if (!isTracing()) return inbox.handle(tx, type, events);
+  for (const event of events)
+    await inSpan(
+      `handle ${type}`,
+      'CONSUMER',
+      { 'messaging.destination.name': inbox.topic },
+      () => inbox.handle(tx, type, [event]),
+      event.traceparent,
+    );
 }
 
 /** One event at a time, counted before it runs; what keeps failing is parked. */

@@ -27,7 +27,6 @@ const STATEMENTS = [
   )`,
   `create unique index log_position on log (position) where position is not null`,
   `create index log_unsequenced on log (id) where position is null`,
-  `create index log_time on log using brin (time)`,
   `create table log_head (
     only_row boolean primary key default true check (only_row),
     position bigint not null default 0,
@@ -108,6 +107,7 @@ const STATEMENTS = [
     lease uuid,
     lease_until timestamptz,
     error text,
+    traceparent text,
     created_at timestamptz not null default now(),
     unique (kind, key)
   ) with (fillfactor = 80)`,

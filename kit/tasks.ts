@@ -12,7 +12,7 @@ import { newId, random } from './ids.ts';
 import type { Json } from './json.ts';
 import type { Logger } from './logger.ts';
 import { startLoop, type Stop } from './loop.ts';
-import { gauge } from './telemetry.ts';
+import { currentTraceparent, gauge, inSpan } from './telemetry.ts';
 import { waitForWake, wake } from './wake.ts';
 
 export interface NewTask {
@@ -60,12 +60,12 @@ export async function enqueue(tx: Tx, tasks: readonly NewTask[]): Promise<void> 
   if (tasks.length === 0) return;
   const rows = tasks.map((task) => ({ delayMs: 0, ...task, id: newId() }));
   await tx.query(
-    `insert into tasks (id, kind, key, payload, run_at)
-     select t.id, t.kind, t.key, t.payload, now() + t."delayMs" * interval '1 millisecond'
+    `insert into tasks (id, kind, key, payload, traceparent, run_at)
+     select t.id, t.kind, t.key, t.payload, $2, now() + t."delayMs" * interval '1 millisecond'
      from json_to_recordset($1)
        as t(id uuid, kind text, key text, payload json, "delayMs" double precision)
      on conflict (kind, key) do nothing`,
-    [JSON.stringify(rows)],
+    [JSON.stringify(rows), currentTraceparent() ?? null],
   );
   for (const kind of new Set(tasks.map((task) => task.kind))) tx.onCommit(() => wakeTasks(kind));
 }
@@ -104,6 +104,7 @@ interface Claimed {
   key: string;
   payload: Json;
   attempts: number;
+  traceparent: string | null;
 }
 
 /** Runs the service's tasks in this process. */
@@ -165,7 +166,7 @@ function claim(db: Database, kind: string, lease: string, limit: number): Promis
      where id in (
        select id from tasks where kind = $1 and state = 'waiting' and run_at <= now()
        order by run_at limit $3 for update skip locked)
-     returning id, key, payload, attempts`,
+     returning id, key, payload, attempts, traceparent`,
     [kind, lease, limit],
   );
 }
@@ -230,7 +231,8 @@ async function runOne<Context>(
       ),
   };
   try {
-    await handler.run(run, context);
+    const parent = task.traceparent ?? undefined;
+    await inSpan(handler.kind, 'CONSUMER', {}, () => handler.run(run, context), parent);
     if (!ended) await db.transaction((tx) => run.finish(tx));
   } catch (error) {
     if (ended || error instanceof LeaseLost) return;

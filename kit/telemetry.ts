@@ -2,7 +2,14 @@
  * Metrics (Prometheus) and traces (OpenTelemetry). Traces cost nothing until
  * OTEL_EXPORTER_OTLP_ENDPOINT is set: the SDK is loaded only then, and the API's no-op otherwise.
  */
-import { context, propagation, SpanKind, SpanStatusCode, trace, type Span } from '@opentelemetry/api';
+import {
+  context,
+  propagation,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Span,
+} from '@opentelemetry/api';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export const registry = new Registry();
@@ -14,7 +21,11 @@ export function collectProcessMetrics(): void {
   collectDefaultMetrics({ register: registry, prefix: 'waybill_' });
 }
 
-export function counter<Label extends string>(name: string, help: string, labels: readonly Label[]) {
+export function counter<Label extends string>(
+  name: string,
+  help: string,
+  labels: readonly Label[],
+) {
   const known = registry.getSingleMetric(name);
   if (known !== undefined) return known as Counter<Label>;
   return new Counter<Label>({ name, help, labelNames: [...labels], registers: [registry] });
@@ -26,7 +37,11 @@ export function gauge<Label extends string>(name: string, help: string, labels: 
   return new Gauge<Label>({ name, help, labelNames: [...labels], registers: [registry] });
 }
 
-export function histogram<Label extends string>(name: string, help: string, labels: readonly Label[]) {
+export function histogram<Label extends string>(
+  name: string,
+  help: string,
+  labels: readonly Label[],
+) {
   const known = registry.getSingleMetric(name);
   if (known !== undefined) return known as Histogram<Label>;
   return new Histogram<Label>({
@@ -41,7 +56,10 @@ export function histogram<Label extends string>(name: string, help: string, labe
 let tracing = false;
 
 /** Starts exporting spans over OTLP/HTTP. Returns the function that flushes and stops. */
-export async function startTracing(endpoint: string, service: string): Promise<() => Promise<void>> {
+export async function startTracing(
+  endpoint: string,
+  service: string,
+): Promise<() => Promise<void>> {
   const [exporter, sdk, resources, hooks, core] = await Promise.all([
     import('@opentelemetry/exporter-trace-otlp-http'),
     import('@opentelemetry/sdk-trace'),
@@ -65,6 +83,11 @@ export async function startTracing(endpoint: string, service: string): Promise<(
   trace.setGlobalTracerProvider(provider);
   tracing = true;
   return () => provider.shutdown();
+}
+
+/** Whether spans are exported. */
+export function isTracing(): boolean {
+  return tracing;
 }
 
 export type Attributes = Readonly<Record<string, string | number | boolean>>;

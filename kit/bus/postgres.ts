@@ -31,7 +31,6 @@ create table if not exists bus.events (
   event text not null,
   primary key (topic, position)
 );
-create index if not exists events_published_at on bus.events using brin (published_at);
 create or replace function bus.publish(the_topic text, positions bigint[], events text[])
 returns void
 language plpgsql security definer set search_path = bus, pg_temp as $$
@@ -56,9 +55,11 @@ begin
 end $$;
 create or replace function bus.trim(the_topic text, keep interval) returns void
 language sql security definer set search_path = bus, pg_temp as $$
-  delete from bus.events e where (e.topic, e.position) in (
-    select t.topic, t.position from bus.events t
-    where t.topic = the_topic and t.published_at < now() - keep order by t.position limit 5000)
+  delete from bus.events e where e.topic = the_topic and e.position <= (
+    select max(oldest.position) from (
+      select t.position, t.published_at from bus.events t
+      where t.topic = the_topic order by t.position limit 5000) oldest
+    where oldest.published_at < now() - keep)
 $$;
 `;
 

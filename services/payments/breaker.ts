@@ -3,9 +3,15 @@
  * one trial when the recovery time is over, 16 until five in a row have succeeded, then all. After
  * an outage the backlog is paced, so that the provider that has just come back is not overrun.
  */
-import { BrokenCircuitError, CircuitState, circuitBreaker, ConsecutiveBreaker, handleWhenResult } from 'cockatiel';
-import { epochMs } from '@waybill/kit/clock.ts';
-import { gauge } from '@waybill/kit/telemetry.ts';
+import {
+  BrokenCircuitError,
+  CircuitState,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  handleWhenResult,
+} from 'cockatiel';
+import { epochMs, monotonicMs } from '@waybill/kit/clock.ts';
+import { gauge, histogram } from '@waybill/kit/telemetry.ts';
 
 interface Judged {
   readonly kind: string;
@@ -33,6 +39,11 @@ export interface ProviderBreaker {
 const COLD = 16;
 const WARM_AFTER = 5;
 const state = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
+const callDuration = histogram(
+  'waybill_payment_call_duration_seconds',
+  'Time of a call to the payment provider',
+  ['provider', 'outcome'],
+);
 
 export function createBreaker(target: string, settings: BreakerSettings): ProviderBreaker {
   const breaker = circuitBreaker(
@@ -71,7 +82,8 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
       if (breaker.state === CircuitState.Open)
         return running === 0 && epochMs() - openedAt >= settings.recoverySeconds * 1000 ? 1 : 0;
       if (breaker.state === CircuitState.HalfOpen) return 0;
-      const limit = succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
+      const limit =
+        succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
       const free = Math.max(0, limit - running);
       return pace === undefined ? free : Math.min(free, pace.available());
     },
@@ -82,8 +94,11 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
     },
     async run(call) {
       const trial = breaker.state !== CircuitState.Closed;
+      const startedMs = monotonicMs();
       try {
         const answer = await breaker.execute(call);
+        const seconds = (monotonicMs() - startedMs) / 1000;
+        callDuration.observe({ provider: target, outcome: answer.kind }, seconds);
         if (answer.kind === 'fault' || answer.kind === 'outage') succeeded = 0;
         else succeeded++;
         return { answer, trial };
