@@ -3,10 +3,21 @@
  * boxes. A server that an earlier process left behind is adopted.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chownSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { sleep } from '@waybill/kit/clock.ts';
 import { newToken, random } from '@waybill/kit/ids.ts';
+import type { Logger } from '@waybill/kit/logger.ts';
+import { startLoop } from '@waybill/kit/loop.ts';
 import pg from 'pg';
 import { preparePostgresFiles, type PostgresFiles } from './postgres-files.ts';
 import { UsageFault } from './services.ts';
@@ -14,6 +25,8 @@ import { UsageFault } from './services.ts';
 export interface EmbeddedDatabase {
   readonly url: string;
   readonly pid: number;
+  /** Starts the server again on the same port, should it have died; else does nothing. */
+  revive(): Promise<boolean>;
   readonly notice: string | undefined;
   /** Stops the server (fast shutdown), unless another living process owns it. */
   stop(): Promise<void>;
@@ -24,7 +37,10 @@ const DATABASE = 'waybill';
 const START_MS = 60_000;
 
 /** Starts or adopts the server of a data folder. */
-export async function startEmbeddedDatabase(dataDir: string, port?: number): Promise<EmbeddedDatabase> {
+export async function startEmbeddedDatabase(
+  dataDir: string,
+  port?: number,
+): Promise<EmbeddedDatabase> {
   const files = preparePostgresFiles(dataDir);
   const passwordFile = resolve(dataDir, 'postgres-password');
   if (!existsSync(join(files.data, 'PG_VERSION'))) await createCluster(files, passwordFile);
@@ -35,16 +51,35 @@ export async function startEmbeddedDatabase(dataDir: string, port?: number): Pro
   const ownerFile = resolve(dataDir, 'postgres-owner');
   const shared = left !== undefined && isAlive(readPid(ownerFile));
   if (!shared) writeFileSync(ownerFile, String(process.pid));
+  let { pid } = server;
   return {
     url: `postgres://${USER}:${password}@127.0.0.1:${server.port}/${DATABASE}`,
-    pid: server.pid,
+    get pid() {
+      return pid;
+    },
     notice: files.notice,
+    async revive() {
+      if (shared || isAlive(pid)) return false;
+      pid = (await launch(files, dataDir, password, server.port)).pid;
+      return true;
+    },
     async stop() {
       if (shared) return;
-      await stopServer(server.pid);
+      await stopServer(pid);
       rmSync(ownerFile, { force: true });
     },
   };
+}
+
+const WATCH_MS = 500;
+
+/** Keeps the server up for as long as this process wants it. */
+export function superviseDatabase(database: EmbeddedDatabase, log: Logger): () => Promise<void> {
+  return startLoop('embedded PostgreSQL', log, async (signal) => {
+    await sleep(WATCH_MS, signal);
+    if (!signal.aborted && (await database.revive()))
+      log.error({ server: database.pid }, 'the embedded PostgreSQL had died and was started again');
+  });
 }
 
 async function createCluster(files: PostgresFiles, passwordFile: string): Promise<void> {
@@ -142,7 +177,13 @@ function serverArguments(data: string, port: number): string[] {
     autovacuum_naptime: '15s',
     timezone: 'UTC',
   };
-  return ['-D', data, '-p', String(port), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+  return [
+    '-D',
+    data,
+    '-p',
+    String(port),
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
 }
 
 async function becomesReady(child: ChildProcess, port: number, password: string): Promise<boolean> {

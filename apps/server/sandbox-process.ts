@@ -1,8 +1,9 @@
 /** The sandbox payment gateway as a child process of `waybill serve`. */
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sleep } from '@waybill/kit/clock.ts';
 import type { Environment } from '@waybill/kit/config.ts';
 import { deriveKey } from '@waybill/kit/secrets.ts';
 
@@ -29,7 +30,8 @@ export function sandboxEnvironment(options: Omit<SandboxOptions, 'onExit'>): Env
     SANDBOX_DATA_DIR: environment['SANDBOX_DATA_DIR'] ?? resolve(options.dataDir, 'sandbox'),
     SANDBOX_SECRET: environment['SANDBOX_SECRET'] ?? sandboxControlSecret(secret),
     SANDBOX_CALLBACK_SECRET:
-      environment['SANDBOX_CALLBACK_SECRET'] ?? deriveKey(secret, 'sandbox-callback').toString('hex'),
+      environment['SANDBOX_CALLBACK_SECRET'] ??
+      deriveKey(secret, 'sandbox-callback').toString('hex'),
     ...(options.callbackUrl === undefined
       ? {}
       : { SANDBOX_CALLBACK_URL: environment['SANDBOX_CALLBACK_URL'] ?? options.callbackUrl }),
@@ -41,32 +43,66 @@ export function sandboxControlSecret(secret: string): string {
   return deriveKey(secret, 'sandbox-control').toString('hex');
 }
 
-/** Starts it and resolves when it listens. It ends by itself when this process does. */
-export function startSandboxProcess(options: SandboxOptions): Promise<SandboxProcess> {
+const RESTART_MS = 200;
+
+/**
+ * Starts it and resolves when it listens. It ends by itself when this process does; should it end
+ * before, it is started again on the same ports.
+ */
+export async function startSandboxProcess(options: SandboxOptions): Promise<SandboxProcess> {
   const environment = sandboxEnvironment(options);
   mkdirSync(environment['SANDBOX_DATA_DIR'] as string, { recursive: true });
+  let stopping = false;
+  let child: ChildProcess;
+  const launch = async (ports: Environment) => {
+    const launched = await launchSandbox({ ...environment, ...ports });
+    child = launched.child;
+    child.once('exit', (code) => {
+      if (stopping) return;
+      options.onExit(code);
+      void relaunch(launched);
+    });
+    return launched;
+  };
+  const relaunch = async ({ port, controlPort }: Launched) => {
+    while (!stopping) {
+      await sleep(RESTART_MS);
+      const ports = { SANDBOX_PORT: String(port), SANDBOX_CONTROL_PORT: String(controlPort) };
+      const again = await launch(ports).catch(() => undefined);
+      if (again !== undefined) return;
+    }
+  };
+  const { port, controlPort } = await launch({});
+  return {
+    url: `http://127.0.0.1:${port}`,
+    controlUrl: `http://127.0.0.1:${controlPort}`,
+    async stop() {
+      stopping = true;
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = new Promise((done) => child.once('exit', done));
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly controlPort: number;
+}
+
+function launchSandbox(environment: Environment): Promise<Launched> {
   const main = fileURLToPath(import.meta.resolve('@waybill/sandbox/main.ts'));
   const child = fork(main, [], { env: environment as NodeJS.ProcessEnv, execArgv: [] });
-  let stopping = false;
   return new Promise((done, fail) => {
     child.once('error', fail);
-    child.once('exit', (code) => {
-      fail(new Error(`The sandbox gateway did not start (exit code ${code}).`));
-      if (!stopping) options.onExit(code);
-    });
+    child.once('exit', (code) =>
+      fail(new Error(`The sandbox gateway did not start (exit code ${code}).`)),
+    );
     child.once('message', (message) => {
       const { port, controlPort } = message as { port: number; controlPort: number };
-      done({
-        url: `http://127.0.0.1:${port}`,
-        controlUrl: `http://127.0.0.1:${controlPort}`,
-        async stop() {
-          stopping = true;
-          if (child.exitCode !== null || child.signalCode !== null) return;
-          const exited = new Promise((resolveExit) => child.once('exit', resolveExit));
-          child.kill('SIGTERM');
-          await exited;
-        },
-      });
+      done({ child, port, controlPort });
     });
   });
 }

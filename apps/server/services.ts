@@ -16,7 +16,9 @@ export function loadServices(names: readonly string[]): Promise<Service[]> {
     wanted.map((name) => {
       const load = table[name];
       if (load === undefined)
-        throw new UsageFault(`There is no service "${name}"; there are ${serviceNames.join(', ')} and sandbox.`);
+        throw new UsageFault(
+          `There is no service "${name}"; there are ${serviceNames.join(', ')} and sandbox.`,
+        );
       return load();
     }),
   );

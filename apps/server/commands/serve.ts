@@ -10,7 +10,7 @@ import { migrate, runServices } from '@waybill/kit/run.ts';
 import { readOrCreateSecret } from '@waybill/kit/secrets.ts';
 import { configure, type Configuration } from '@waybill/kit/settings.ts';
 import { collectProcessMetrics } from '@waybill/kit/telemetry.ts';
-import { startEmbeddedDatabase } from '../embedded-database.ts';
+import { startEmbeddedDatabase, superviseDatabase } from '../embedded-database.ts';
 import { startSandboxProcess, type SandboxProcess } from '../sandbox-process.ts';
 import { loadServices, serviceNames, UsageFault } from '../services.ts';
 
@@ -73,7 +73,8 @@ async function startPrimary(
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
   };
   const configuration = configure(services, complete);
-  if (options.workers > 1) await startWorkers(options.workers, complete, configuration, names, log, stops);
+  if (options.workers > 1)
+    await startWorkers(options.workers, complete, configuration, names, log, stops);
   else {
     collectProcessMetrics();
     const running = await runServices({ services, configuration, log });
@@ -89,7 +90,7 @@ function wantsSandbox(environment: Environment): boolean {
 
 async function startDatabase(configuration: Configuration, log: Logger, stops: Stop[]) {
   const database = await startEmbeddedDatabase(configuration.platform.dataDir);
-  stops.unshift(database.stop);
+  stops.unshift(database.stop, superviseDatabase(database, log));
   if (database.notice !== undefined) log.warn(database.notice);
   return database.url;
 }
@@ -111,7 +112,7 @@ async function startSandbox(
       platform.port === 0
         ? undefined
         : `http://127.0.0.1:${platform.port}/api/v1/payments/callbacks`,
-    onExit: (code) => log.error({ code }, 'the sandbox gateway ended'),
+    onExit: (code) => log.error({ code }, 'the sandbox gateway ended and is started again'),
   });
   stops.unshift(sandbox.stop);
   writeFileSync(

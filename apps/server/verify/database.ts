@@ -54,31 +54,43 @@ const POLL_MS = 250;
 export async function verifyDatabase(options: VerifyOptions): Promise<Report> {
   const client = await connect(options.databaseUrl);
   try {
-    const services = await loadServices([]);
-    const subscriptions = services.flatMap(({ name, consumers }) =>
-      consumers.map(({ topic }) => ({ service: name, topic })),
-    );
-    await createRelations(client, subscriptions, TRANSITIONS);
+    await prepare(client);
     const waitedMs = await waitForRest(client, options.waitSeconds ?? 0);
     await client.query('begin isolation level repeatable read read only');
-    // Before the journal is read: what the snapshot knows as charged, the journal must know.
-    const examined = await countRows(client);
-    const witnesses = await loadWitnesses(client, options);
-    const verdicts: Verdict[] = [];
-    for (const check of checks)
-      if (options.kinds?.includes(check.kind) ?? true)
-        verdicts.push(await judge(client, check, witnesses, options.rowLimit ?? 20));
-    const pending = checks.filter((check) => check.pending).map((check) => check.id);
-    return {
-      ok: verdicts.every((verdict) => verdict.state !== 'violated'),
-      quiescent: !verdicts.some(({ id, violations }) => violations > 0 && pending.includes(id)),
-      waitedMs,
-      examined: { ...examined, ...Object.fromEntries(witnesses) },
-      verdicts,
-    };
+    return { ...(await judgeSnapshot(client, options)), waitedMs };
   } finally {
     await client.end();
   }
+}
+
+/** Makes what the checks read, for this connection. */
+export async function prepare(client: pg.Client): Promise<void> {
+  const services = await loadServices([]);
+  const subscriptions = services.flatMap(({ name, consumers }) =>
+    consumers.map(({ topic }) => ({ service: name, topic })),
+  );
+  await createRelations(client, subscriptions, TRANSITIONS);
+}
+
+/** Judges what the connection's transaction sees, once everything is prepared. */
+export async function judgeSnapshot(
+  client: pg.Client,
+  options: Omit<VerifyOptions, 'databaseUrl' | 'waitSeconds'>,
+): Promise<Omit<Report, 'waitedMs'>> {
+  // Before the journal is read: what the snapshot knows as charged, the journal must know.
+  const examined = await countRows(client);
+  const witnesses = await loadWitnesses(client, options);
+  const verdicts: Verdict[] = [];
+  for (const check of checks)
+    if (options.kinds?.includes(check.kind) ?? true)
+      verdicts.push(await judge(client, check, witnesses, options.rowLimit ?? 20));
+  const pending = checks.filter((check) => check.pending).map((check) => check.id);
+  return {
+    ok: verdicts.every((verdict) => verdict.state !== 'violated'),
+    quiescent: !verdicts.some(({ id, violations }) => violations > 0 && pending.includes(id)),
+    examined: { ...examined, ...Object.fromEntries(witnesses) },
+    verdicts,
+  };
 }
 
 async function connect(databaseUrl: string): Promise<pg.Client> {
@@ -128,7 +140,10 @@ async function countRows(client: pg.Client): Promise<Record<string, number>> {
   return Object.fromEntries(counts.map(([name, count]) => [name, Number(count)]));
 }
 
-async function loadWitnesses(client: pg.Client, options: VerifyOptions) {
+async function loadWitnesses(
+  client: pg.Client,
+  options: Pick<VerifyOptions, 'journal' | 'client'>,
+) {
   const loaded = new Map<Witness, number>();
   const { journal, client: calls } = options;
   if (journal !== undefined) {
