@@ -35,7 +35,14 @@ const redocName = `<svg xmlns="http://www.w3.org/2000/svg" width="44" height="12
 <text y="10" font-family="system-ui, sans-serif" font-size="11" fill="#22242b">Redocly</text>
 </svg>`;
 
+/** A parcel with its label. */
+const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect x="3" y="3" width="26" height="26" rx="5" fill="#0b6e4f"/>
+<path d="M8 10h16M8 16h16M8 22h9" stroke="#fff" stroke-width="3" stroke-linecap="round"/>
+</svg>`;
+
 const assets: Readonly<Record<string, Asset>> = {
+  '/icon.svg': { type: 'image/svg+xml', from: { text: icon } },
   '/docs/swagger-ui.css': {
     type: STYLE,
     from: { file: require.resolve('@fastify/swagger-ui/static/swagger-ui.css') },
@@ -65,7 +72,7 @@ const swaggerPage = page(
 const redocPage = page(
   'Waybill API – ReDoc',
   '<style>body { margin: 0 }</style>',
-  `<redoc spec-url="/openapi.json"></redoc>
+  `<redoc spec-url="/openapi.json" disable-telemetry="true"></redoc>
 <script src="/redoc/start.js"></script>
 <script type="module" src="/redoc/redoc.standalone.js"></script>`,
 );
@@ -77,6 +84,7 @@ function page(title: string, head: string, body: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
+<link rel="icon" href="/icon.svg">
 ${head}
 </head>
 <body>

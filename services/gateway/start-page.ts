@@ -73,6 +73,7 @@ export function startPage({ services, port, mode }: StartPageOptions): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Waybill</title>
+<link rel="icon" href="/icon.svg">
 <style>${startStyle}</style>
 </head>
 <body>
