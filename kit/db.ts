@@ -144,7 +144,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAlive: true,
     types: parsers,
   });
-  pool.on('error', options.onError);
+  let closing = false;
+  // The pool's end does not wait for its sockets; what becomes of them then is nobody's concern.
+  pool.on('error', (error) => {
+    if (!closing) options.onError(error);
+  });
   const load = () => ({
     total: pool.totalCount,
     idle: pool.idleCount,
@@ -181,7 +185,10 @@ export function openDatabase(options: DatabaseOptions): Database {
         }
       }
     },
-    close: () => pool.end(),
+    close() {
+      closing = true;
+      return pool.end();
+    },
   };
 }
 
