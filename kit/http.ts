@@ -1,25 +1,31 @@
 /**
  * The HTTP server: Fastify with the defaults that a careful service needs, and the mounting of
- * route tables. Bodies are validated strictly, query and path coerced; every error is RFC 9457.
+ * route tables. Bodies and parameters are validated strictly; every error is RFC 9457.
  */
 import Fastify, {
+  LogController,
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
-import { Ajv, type ErrorObject } from 'ajv';
-import addFormats from 'ajv-formats';
+import type { ErrorObject } from 'ajv';
 import { monotonicMs } from './clock.ts';
 import { DEADLINE_HEADER, deadlineIn } from './deadline.ts';
-import { Outage, Refusal, problem, toProblem, type Fault } from './errors.ts';
+import { Outage, Refusal, problem, toProblem } from './errors.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
-import { IDENTITY_HEADER, unauthenticated, type Identity, type IdentitySigner } from './identity.ts';
+import {
+  IDENTITY_HEADER,
+  unauthenticated,
+  type Identity,
+  type IdentitySigner,
+} from './identity.ts';
 import { newId } from './ids.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
 import type { Call, Route } from './route.ts';
 import { counter, histogram, inSpan } from './telemetry.ts';
+import { compileBody, compileParameters, createValidators, faultOf } from './validation.ts';
 export type { FastifyInstance, FastifyReply, FastifyRequest };
 
 declare module 'fastify' {
@@ -34,11 +40,10 @@ const REQUEST_MS = 30_000;
 
 /** A server without routes. `log` is the process's logger. */
 export function createServer(log: Logger): FastifyInstance {
-  const strict = compilerOf(false);
-  const coercing = compilerOf(true);
+  const validators = createValidators();
   const app = Fastify({
     loggerInstance: log as never,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: 65_000,
@@ -55,7 +60,7 @@ export function createServer(log: Logger): FastifyInstance {
     },
   }) as unknown as FastifyInstance;
   app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === 'body' ? strict : coercing).compile(schema as object),
+    (httpPart === 'body' ? compileBody : compileParameters)(validators, schema as object),
   );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJsonBody);
@@ -65,19 +70,6 @@ export function createServer(log: Logger): FastifyInstance {
     sendProblem(new Refusal(404, 'not_found', 'There is nothing at this address.'), request, reply),
   );
   return app;
-}
-
-function compilerOf(coerce: boolean): Ajv {
-  const ajv = new Ajv({
-    coerceTypes: coerce,
-    allErrors: true,
-    useDefaults: true,
-    removeAdditional: false,
-    strictNumbers: true,
-    strict: false,
-  });
-  addFormats.default(ajv);
-  return ajv;
 }
 
 /**
@@ -115,7 +107,9 @@ function refuseUnparsable(error: NodeJS.ErrnoException, socket: import('node:net
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? [408, 'request_timeout']
         : [400, 'malformed_request'];
-  const body = JSON.stringify(problem(status as number, code as string, 'The request is not HTTP.'));
+  const body = JSON.stringify(
+    problem(status as number, code as string, 'The request is not HTTP.'),
+  );
   socket.end(
     `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
@@ -187,7 +181,9 @@ function refusalOf(error: Error | FastifyError): unknown {
   const { validation, validationContext, code, statusCode } = error as Validated;
   if (validation !== undefined) {
     const part = validationContext ?? 'body';
-    const faults = (validation as unknown as ErrorObject[]).slice(0, 50).map((e) => faultOf(e, part));
+    const faults = (validation as unknown as ErrorObject[])
+      .slice(0, 50)
+      .map((e) => faultOf(e, part));
     const detail = 'The request does not fit its schema; see errors.';
     if (part === 'params') return new Refusal(400, 'invalid_path', detail, { faults });
     return new Refusal(422, part === 'body' ? 'invalid_body' : 'invalid_query', detail, { faults });
@@ -199,27 +195,6 @@ function refusalOf(error: Error | FastifyError): unknown {
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new Refusal(statusCode, 'malformed_request', error.message.slice(0, 200));
   return error;
-}
-
-function faultOf(error: ErrorObject, part: string): Fault {
-  const below = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
-  let path = error.instancePath;
-  let detail = error.message ?? 'is not valid';
-  const { additionalProperty, missingProperty, allowedValues } = error.params as {
-    additionalProperty?: string;
-    missingProperty?: string;
-    allowedValues?: string[];
-  };
-  if (additionalProperty !== undefined) {
-    path += `/${below(additionalProperty)}`;
-    detail = 'is not a known field';
-  } else if (missingProperty !== undefined) {
-    path += `/${below(missingProperty)}`;
-    detail = 'is required';
-  } else if (allowedValues !== undefined) detail = `must be one of ${allowedValues.join(', ')}`;
-  if (part === 'body') return { pointer: path, detail };
-  const name = path.slice(1);
-  return { pointer: part === 'params' ? `{${name}}` : `?${name}`, detail };
 }
 
 const duration = histogram('waybill_http_request_duration_seconds', 'Time to answer', [
@@ -249,7 +224,10 @@ function mountRoute<Context>(
 ): void {
   const { service, signer, context } = options;
   const scopeOf = `${service} ${entry.method} ${entry.path}`;
-  const handle = entry.handle.bind(entry) as (call: Call<never, never, never>, c: Context) => ReturnType<typeof entry.handle>;
+  const handle = entry.handle.bind(entry) as (
+    call: Call<never, never, never>,
+    c: Context,
+  ) => ReturnType<typeof entry.handle>;
   app.route({
     method: entry.method,
     url: entry.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -263,7 +241,7 @@ function mountRoute<Context>(
     onRequest: (request, _reply, done) => {
       if (!mayCall(entry, identify(request, signer, service)))
         throw new Refusal(403, 'forbidden', 'Your role does not allow this.');
-      refuseRepeatedQuery(request);
+      refuseAmbiguousQuery(request);
       done();
     },
     onResponse: (request, reply, done) => {
@@ -307,7 +285,10 @@ function mountRoute<Context>(
       if (answer.headers !== undefined) reply.headers(answer.headers);
       if (answer.body === undefined) return reply.send();
       return answer.body instanceof Uint8Array || typeof answer.body === 'string'
-        ? reply.type('application/json; charset=utf-8').serializer((text: string) => text).send(answer.body)
+        ? reply
+            .type('application/json; charset=utf-8')
+            .serializer((text: string) => text)
+            .send(answer.body)
         : reply.send(answer.body);
     },
   });
@@ -320,7 +301,8 @@ function bodySchemaOf(schema: object, optional = false): object {
 function responsesOf(entry: Route<never>): Record<number, unknown> {
   const responses: Record<number, unknown> = {};
   for (const [status, schema] of Object.entries(entry.replies))
-    if ('type' in schema || 'anyOf' in schema || '$ref' in schema) responses[Number(status)] = schema;
+    if ('type' in schema || 'anyOf' in schema || '$ref' in schema)
+      responses[Number(status)] = schema;
   return responses;
 }
 
@@ -337,14 +319,28 @@ function mayCall(entry: Pick<Route, 'access'>, identity: Identity): boolean {
   return identity.roles.some((role) => (entry.access as readonly string[]).includes(role));
 }
 
-/** `status=a&status=b` and `status[]=a` mean different things to different parsers. */
-function refuseRepeatedQuery(request: FastifyRequest): void {
+/**
+ * `status=a&status=b` and `status[]=a` mean different things to different parsers, and PostgreSQL
+ * keeps no text with U+0000.
+ */
+function refuseAmbiguousQuery(request: FastifyRequest): void {
   const query = request.query as Record<string, unknown> | undefined;
-  for (const name in query)
-    if (typeof query[name] !== 'string' || name.endsWith(']'))
-      throw new Refusal(400, 'repeated_parameter', `The parameter "${name}" is given more than once.`, {
-        faults: [{ pointer: `?${name}`, detail: 'must be given once' }],
+  for (const name in query) {
+    const value = query[name];
+    if (typeof value !== 'string' || name.endsWith(']'))
+      throw new Refusal(
+        400,
+        'repeated_parameter',
+        `The parameter "${name}" is given more than once.`,
+        {
+          faults: [{ pointer: `?${name}`, detail: 'must be given once' }],
+        },
+      );
+    if (value.includes('\u0000'))
+      throw new Refusal(422, 'invalid_query', `The parameter "${name}" holds a NUL.`, {
+        faults: [{ pointer: `?${name}`, detail: 'must not hold U+0000' }],
       });
+  }
 }
 
 function deadlineOf(request: FastifyRequest): number {

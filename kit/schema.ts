@@ -4,7 +4,12 @@ export { Type, type Static, type TSchema };
 
 /** Text of 1 to `max` code points without control characters. */
 export function Text(max: number, options: { description?: string; examples?: string[] } = {}) {
-  return Type.String({ minLength: 1, maxLength: max, pattern: '^[^\\u0000-\\u001f\\u007f]*$', ...options });
+  return Type.String({
+    minLength: 1,
+    maxLength: max,
+    pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+    ...options,
+  });
 }
 
 /**
@@ -16,7 +21,7 @@ export function Identifier(max = 128, options: { description?: string; examples?
     minLength: 1,
     maxLength: max,
     pattern:
-      '^(?! )[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<! )$',
+      '^(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$',
     ...options,
   });
 }
