@@ -1,23 +1,45 @@
 /** OpenAPI 3.1 from route tables: the schemas are JSON Schema already. */
+import { problem } from './errors.ts';
+import { exampleOf } from './example.ts';
 import type { Route } from './route.ts';
-import { ProblemSchema } from './schema.ts';
+import { ProblemSchema, type TSchema } from './schema.ts';
 
 export interface OpenApiPart {
   readonly tags: readonly { name: string; description: string }[];
   readonly paths: Record<string, Record<string, unknown>>;
 }
 
-const PROBLEMS: Readonly<Record<number, string>> = {
-  400: 'The request is malformed.',
-  401: 'No valid token was sent.',
-  403: 'The caller may not do this.',
-  404: 'There is nothing at this address, or nothing that the caller may see.',
-  409: 'It conflicts with the present state.',
-  413: 'The body is too large.',
-  415: 'The media type or encoding is not accepted.',
-  422: 'The content is not acceptable; `errors` lists every fault.',
-  429: 'Too many requests; see Retry-After.',
-  503: 'Something needed is away; see Retry-After.',
+/** What a status means, and the codes that any operation may answer it with. */
+const PROBLEMS: Readonly<Record<number, { text: string; codes: readonly string[] }>> = {
+  400: {
+    text: 'The request is malformed.',
+    codes: ['invalid_path', 'malformed_json', 'malformed_request', 'repeated_parameter'],
+  },
+  401: { text: 'No valid token was sent.', codes: ['unauthenticated'] },
+  403: { text: 'The caller may not do this.', codes: ['forbidden', 'open_mode_refused'] },
+  404: {
+    text: 'There is nothing at this address, or nothing that the caller may see.',
+    codes: ['not_found'],
+  },
+  409: { text: 'It conflicts with the present state.', codes: [] },
+  413: { text: 'The body is too large.', codes: ['body_too_large'] },
+  415: {
+    text: 'The media type or encoding is not accepted.',
+    codes: ['unsupported_encoding', 'unsupported_media_type'],
+  },
+  422: {
+    text: 'The content is not acceptable; `errors` lists every fault.',
+    codes: ['invalid_body', 'invalid_query'],
+  },
+  429: { text: 'Too many requests; see Retry-After.', codes: ['rate_limited'] },
+  503: { text: 'Something needed is away; see Retry-After.', codes: ['temporarily_unavailable'] },
+};
+
+/** What every operation with an Idempotency-Key may answer besides. */
+const IDEMPOTENCY_REFUSALS: Readonly<Record<string, string>> = {
+  '400 invalid_idempotency_key': 'the Idempotency-Key is not 1 to 255 visible ASCII characters',
+  '409 request_in_progress': 'the first request with this Idempotency-Key is still running',
+  '422 idempotency_key_reused': 'the Idempotency-Key came with another body before',
 };
 
 /** The published part of a service's routes. */
@@ -36,18 +58,19 @@ export function describeRoutes(
 }
 
 function describeRoute(name: string, entry: Route<never>): Record<string, unknown> {
-  const refusals = Object.entries(entry.refusals ?? {});
+  const refusals = Object.entries({
+    ...(entry.idempotent === true ? IDEMPOTENCY_REFUSALS : {}),
+    ...entry.refusals,
+  });
+  const roles =
+    entry.access === 'public' ? 'Anybody may call it.' : `For: ${entry.access.join(', ')}.`;
+  const list = refusals.map(([code, when]) => `- \`${code}\`: ${when}`).join('\n');
+  const paragraphs = [entry.description, roles, list === '' ? undefined : `Refusals:\n\n${list}`];
   return {
     tags: [name],
     operationId: operationIdOf(entry),
     summary: entry.summary,
-    description: [
-      entry.description,
-      entry.access === 'public' ? 'Anybody may call it.' : `For: ${entry.access.join(', ')}.`,
-      ...refusals.map(([code, when]) => `- \`${code}\`: ${when}`),
-    ]
-      .filter((line) => line !== undefined)
-      .join('\n\n'),
+    description: paragraphs.filter((text) => text !== undefined).join('\n\n'),
     security: entry.access === 'public' ? [] : [{ bearer: [] }],
     parameters: parametersOf(entry),
     ...(entry.body === undefined
@@ -55,10 +78,15 @@ function describeRoute(name: string, entry: Route<never>): Record<string, unknow
       : {
           requestBody: {
             required: entry.bodyOptional !== true,
-            content: { 'application/json': { schema: entry.body } },
+            content: { 'application/json': { schema: entry.body, example: exampleOf(entry.body) } },
           },
         }),
-    responses: responsesOf(entry, refusals.map(([code]) => code)),
+    responses: responsesOf(
+      entry,
+      refusals.map(([code]) => code),
+    ),
+    // For machines what the description says: the noes that a well-formed request may get.
+    'x-refusals': refusals.map(([code]) => code),
   };
 }
 
@@ -100,26 +128,72 @@ function parametersOf(entry: Route<never>): unknown[] {
   ];
 }
 
-function responsesOf(entry: Route<never>, codes: readonly string[]): Record<string, unknown> {
+function responsesOf(entry: Route<never>, refusals: readonly string[]): Record<string, unknown> {
   const responses: Record<string, unknown> = {};
   for (const [status, schema] of Object.entries(entry.replies))
-    responses[status] =
-      'type' in schema || 'anyOf' in schema
-        ? {
-            description: (schema as { description?: string }).description ?? 'Done.',
-            content: { 'application/json': { schema } },
-          }
-        : schema;
-  const statuses = new Set([400, 404, 422, 429, 503, ...codes.map((code) => Number(code.slice(0, 3)))]);
-  if (entry.access !== 'public') statuses.add(401).add(403);
+    responses[status] = isSchema(schema)
+      ? {
+          description: (schema as { description?: string }).description ?? 'Done.',
+          ...headersOf(entry, Number(status)),
+          content: { 'application/json': { schema, example: exampleOf(schema) } },
+        }
+      : schema;
+  const statuses = new Set([400, 404, 422, 429, 503, ...refusals.map(statusOf)]);
+  if (entry.access !== 'public') statuses.add(401);
+  statuses.add(403);
   if (entry.method !== 'GET') statuses.add(413).add(415);
-  if (entry.idempotent === true) statuses.add(409);
-  for (const status of [...statuses].sort())
-    responses[status] ??= {
-      description: PROBLEMS[status] ?? 'Refused.',
-      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-    };
+  for (const status of [...statuses].sort((a, b) => a - b))
+    responses[status] ??= problemResponse(status, refusals);
   return responses;
+}
+
+function isSchema(reply: object): reply is TSchema {
+  return 'type' in reply || 'anyOf' in reply;
+}
+
+function statusOf(refusal: string): number {
+  return Number(refusal.slice(0, 3));
+}
+
+function headersOf(entry: Route<never>, status: number): object {
+  const replayed = {
+    description: 'Only there, as `true`, when the answer is the first one again.',
+    schema: { type: 'string', enum: ['true'] },
+  };
+  const location = { description: 'Where the thing is.', schema: { type: 'string' } };
+  const headers = {
+    ...(entry.method === 'POST' && (status === 201 || (status === 202 && !entry.path.includes('{')))
+      ? { Location: location }
+      : {}),
+    ...(entry.idempotent === true ? { 'Idempotent-Replayed': replayed } : {}),
+  };
+  return Object.keys(headers).length === 0 ? {} : { headers };
+}
+
+/** A problem reply with the codes that it may carry, so that clients can branch on them by type. */
+function problemResponse(status: number, refusals: readonly string[]): object {
+  const { text = 'Refused.', codes = [] } = PROBLEMS[status] ?? {};
+  const own = refusals
+    .filter((refusal) => statusOf(refusal) === status)
+    .map((refusal) => refusal.slice(4));
+  const all = [...new Set([...codes, ...own])].sort();
+  const schema = {
+    allOf: [
+      { $ref: '#/components/schemas/Problem' },
+      { type: 'object', properties: { code: { type: 'string', enum: all } } },
+    ],
+  };
+  const code = own[0] ?? all[0] ?? 'refused';
+  const example = problem(status, code, text);
+  const headers =
+    status === 429 || status === 503
+      ? { headers: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } } }
+      : {};
+  return {
+    description: text,
+    ...headers,
+    content: { 'application/problem+json': { schema, example } },
+  };
 }
 
 /** Joins the services' parts into one document. */

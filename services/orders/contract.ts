@@ -4,7 +4,17 @@
  * An *order* is what a customer asked for; it moves through the lifecycle of rules.ts. Its *number*
  * is for people, its *id* for programs; both find it.
  */
-import { Amount, Identifier, Nullable, OneOf, Text, Timestamp, Type, pagingQuery, type Static } from '@waybill/kit/schema.ts';
+import {
+  Amount,
+  Identifier,
+  Nullable,
+  OneOf,
+  Text,
+  Timestamp,
+  Type,
+  pagingQuery,
+  type Static,
+} from '@waybill/kit/schema.ts';
 
 /** By which name and prefixes the gateway finds the service. */
 export const ordersService = { name: 'orders', paths: ['/api/v1/orders'] } as const;
@@ -47,6 +57,7 @@ export const CHANNELS = ['delivery', 'checkout', 'petstore'] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 const closed = { additionalProperties: false };
+const EXAMPLE_ID = '019a0000-0000-7000-8000-000000000001';
 
 export const CreateOrder = Type.Object(
   {
@@ -69,15 +80,25 @@ export const CreateOrder = Type.Object(
       { minItems: 1, maxItems: 500 },
     ),
     currency: Type.Optional(
-      Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217; default DEFAULT_CURRENCY.' }),
+      Type.String({
+        pattern: '^[A-Z]{3}$',
+        description: 'ISO 4217; default DEFAULT_CURRENCY.',
+        examples: ['USD'],
+      }),
     ),
-    reference: Type.Optional(Text(200, { description: "The caller's own text." })),
+    reference: Type.Optional(
+      Text(200, { description: "The caller's own text.", examples: ['table 12'] }),
+    ),
     payment: Type.Optional(
       Type.Object(
         {
           method: OneOf(['card', 'wallet']),
           token: Type.Optional(
-            Type.String({ pattern: '^[A-Za-z0-9_-]{1,255}$', description: "The provider's token." }),
+            Type.String({
+              pattern: '^[A-Za-z0-9_-]{1,255}$',
+              description: "The provider's token.",
+              examples: ['tok_ok'],
+            }),
           ),
         },
         closed,
@@ -87,7 +108,7 @@ export const CreateOrder = Type.Object(
       Type.Object(
         {
           method: OneOf(['none', 'shipping', 'courier']),
-          address: Type.Optional(Text(1000)),
+          address: Type.Optional(Text(1000, { examples: ['1 Main Street, Springfield'] })),
         },
         closed,
       ),
@@ -107,34 +128,37 @@ export const PaymentAttempt = Type.Object({
 
 export const Order = Type.Object(
   {
-    id: Type.String({ description: 'UUIDv7' }),
-    number: Type.Integer({ description: 'For people; unique.' }),
+    id: Type.String({ description: 'UUIDv7', examples: [EXAMPLE_ID] }),
+    number: Type.Integer({ description: 'For people; unique.', examples: [1_000_000_000] }),
     channel: OneOf(CHANNELS),
-    customer_id: Type.String(),
-    currency: Type.String(),
-    total_amount: Amount,
+    customer_id: Type.String({ examples: ['customer_123'] }),
+    currency: Type.String({ examples: ['USD'] }),
+    total_amount: Type.Number({ description: 'Computed here, exactly.', examples: [25.98] }),
     status: OneOf(ORDER_STATUSES),
     payment_status: OneOf(PAYMENT_STATUSES),
     fulfillment_status: OneOf(FULFILLMENT_STATUSES),
-    reference: Nullable(Type.String()),
-    payment: Type.Object({ method: Type.String() }),
+    reference: Nullable(Type.String({ examples: ['table 12'] })),
+    payment: Type.Object({ method: Type.String({ examples: ['card'] }) }),
     fulfillment: Nullable(
-      Type.Object({ method: Type.String(), address: Type.Optional(Type.String()) }),
+      Type.Object({
+        method: Type.String({ examples: ['courier'] }),
+        address: Type.Optional(Type.String({ examples: ['1 Main Street, Springfield'] })),
+      }),
     ),
-    cancel_requested_at: Nullable(Timestamp),
-    cancel_reason: Nullable(Type.String()),
+    cancel_requested_at: Type.Union([Timestamp, Type.Null()], { examples: [null] }),
+    cancel_reason: Type.Union([Type.String(), Type.Null()], { examples: [null] }),
     version: Type.Integer({ description: 'Raised by every change.' }),
     created_at: Timestamp,
     updated_at: Timestamp,
     items: Type.Array(
       Type.Object({
-        item_id: Type.String(),
-        item_name: Type.String(),
-        quantity: Type.Integer(),
+        item_id: Type.String({ examples: ['item_001'] }),
+        item_name: Type.String({ examples: ['Burger'] }),
+        quantity: Type.Integer({ examples: [2] }),
         price: Amount,
       }),
     ),
-    payment_attempts: Type.Array(PaymentAttempt),
+    payment_attempts: Type.Array(PaymentAttempt, { examples: [[]] }),
   },
   { description: 'The order.' },
 );
@@ -143,25 +167,32 @@ export type Order = Static<typeof Order>;
 export const OrderPath = Type.Object(
   {
     id: Type.String({
-      pattern:
-        '^([1-9][0-9]{0,15}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$',
+      pattern: '^([1-9][0-9]{0,15}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$',
       description: "The order's id or number.",
+      examples: [EXAMPLE_ID],
     }),
   },
   closed,
 );
 
 const Moment = Type.String({
-  pattern: '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+  pattern:
+    '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
   maxLength: 40,
   description: 'RFC 3339 time, or a date (its first moment, UTC).',
+  examples: ['2026-01-02'],
 });
 
 export const ListQuery = Type.Object(
   {
     customer_id: Type.Optional(Identifier(128)),
     status: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 30, description: 'One status, in any case.' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 30,
+        description: 'One status, in any case.',
+        examples: ['confirmed'],
+      }),
     ),
     created_from: Type.Optional(Moment),
     created_to: Type.Optional(Moment),
@@ -170,6 +201,7 @@ export const ListQuery = Type.Object(
         minLength: 1,
         maxLength: 128,
         description: 'An id or number, or how a reference or customer id begins.',
+        examples: ['table'],
       }),
     ),
     ...pagingQuery,
@@ -184,10 +216,18 @@ export const OrderList = Type.Object({
   total_is_estimate: Type.Optional(Type.Boolean()),
   page: Type.Integer(),
   page_size: Type.Integer(),
-  next_cursor: Nullable(Type.String({ description: 'Pass as cursor for the next page.' })),
+  next_cursor: Nullable(
+    Type.String({
+      description: 'Pass as cursor for the next page.',
+      examples: ['MDE5YQ.c2lnbmF0dXJl'],
+    }),
+  ),
 });
 
-export const CancelOrder = Type.Object({ reason: Type.Optional(Text(500)) }, closed);
+export const CancelOrder = Type.Object(
+  { reason: Type.Optional(Text(500, { examples: ['changed my mind'] })) },
+  closed,
+);
 
 /** What ORDER_CREATED carries: ids and facts, no contact data. */
 export interface OrderCreated {
