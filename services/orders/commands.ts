@@ -193,6 +193,16 @@ async function replay(context: OrdersContext, idempotency: IdempotencyKey): Prom
 const CANCEL_WAIT_MS = 1000;
 const CANCEL_POLL_MS = 50;
 
+/** Kept with the effect and replaced by the answer; a repeat that finds it waits for its own. */
+const CANCEL_UNANSWERED = { status: 202, response: '' };
+
+export interface Cancelled {
+  readonly status: number;
+  /** The order as JSON text: a repeat gets the same bytes. */
+  readonly order: string;
+  readonly replayed: boolean;
+}
+
 /**
  * Cancels an order. While its charge is under way the cancellation is recorded (202) and carried
  * out when the charge is known; a second is given to that before answering.
@@ -203,25 +213,34 @@ export async function cancelOrder(
   idOrNumber: string,
   reason: string | null,
   idempotency: IdempotencyKey | undefined,
-): Promise<Order> {
+): Promise<Cancelled> {
   const { db } = context;
   const id = (await visibleOrder(context, identity, idOrNumber)).id;
-  await db.transaction(async (tx) => {
-    const kept = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
-    if (kept !== undefined) return;
+  const kept = await db.transaction(async (tx) => {
+    const known = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
+    if (known !== undefined) return known;
     const [row] = await lockOrders(tx, [id]);
     if (row === undefined) throw new Error(`order ${id} is gone`);
     const change = afterCancel(stateOf(row));
     if (change !== undefined)
       await applyChanges(tx, [{ row, change, attempts: row.payment_attempts, reason }]);
-    if (idempotency !== undefined) await keepAnswer(tx, idempotency, { status: 200, response: id });
+    if (idempotency !== undefined) await keepAnswer(tx, idempotency, CANCEL_UNANSWERED);
     await failpoint('orders.cancel.before_commit');
+    return undefined;
   });
   await failpoint('orders.cancel.after_commit');
+  if (kept !== undefined && kept.response !== CANCEL_UNANSWERED.response)
+    return { status: kept.status, order: kept.response, replayed: true };
   for (let waited = 0; ; waited += CANCEL_POLL_MS) {
     const row = await findOrder(db, id);
     if (row === undefined) throw new Error(`order ${id} is gone`);
-    if (row.status !== 'PAYMENT_PROCESSING' || waited >= CANCEL_WAIT_MS) return renderOrder(row);
+    if (row.status !== 'PAYMENT_PROCESSING' || waited >= CANCEL_WAIT_MS) {
+      const status = row.status === 'PAYMENT_PROCESSING' ? 202 : 200;
+      const response = JSON.stringify(renderOrder(row));
+      if (idempotency !== undefined)
+        await db.transaction((tx) => keepAnswer(tx, idempotency, { status, response }));
+      return { status, order: response, replayed: kept !== undefined };
+    }
     await sleep(CANCEL_POLL_MS);
   }
 }

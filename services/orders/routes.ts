@@ -21,8 +21,8 @@ export const routes: readonly Route<OrdersContext>[] = [
     replies: { 202: Order },
     refusals: {
       '403 foreign_customer': 'a customer named somebody else',
-      '409 request_in_progress': 'the first request with this Idempotency-Key is still running',
-      '422 idempotency_key_reused': 'the Idempotency-Key came with another body before',
+      '422 invalid_body':
+        'also: a currency not in use, a price with more decimals than it has, too high a total',
       '422 payment_method_unavailable': 'there is no wallet here',
       '422 price_not_trusted': "PRICES=catalog does not take a customer's prices",
     },
@@ -56,6 +56,7 @@ export const routes: readonly Route<OrdersContext>[] = [
     query: ListQuery,
     replies: { 200: OrderList },
     refusals: {
+      '422 invalid_query': 'also: an unknown status, or a date that does not exist',
       '422 invalid_cursor': 'the cursor belongs to another list',
       '422 page_too_deep': 'go on by cursor',
     },
@@ -83,8 +84,10 @@ export const routes: readonly Route<OrdersContext>[] = [
     },
     async handle({ identity, params, body, idempotency }, context: OrdersContext) {
       const reason = body?.reason ?? null;
-      const order = await cancelOrder(context, identity, params.id, reason, idempotency);
-      return { status: order.status === 'PAYMENT_PROCESSING' ? 202 : 200, body: order };
+      const cancelled = await cancelOrder(context, identity, params.id, reason, idempotency);
+      const { status, order, replayed } = cancelled;
+      const headers = replayed ? { 'idempotent-replayed': 'true' } : {};
+      return { status, body: order, headers };
     },
   }),
 ];

@@ -1,7 +1,7 @@
 /**
  * The lifecycle of an order (spec chapter 0.1): one table, and pure functions over it.
  */
-import { Refusal } from '@waybill/kit/errors.ts';
+import { assert, Refusal } from '@waybill/kit/errors.ts';
 import { currencyExponent, MAX_AMOUNT_MINOR, toMinor } from '@waybill/kit/money.ts';
 import type { CreateOrder, OrderEventType, OrderStatus, PaymentStatus } from './contract.ts';
 
@@ -39,7 +39,13 @@ export function mayMove(from: OrderStatus, to: OrderStatus): boolean {
 }
 
 /** What the payments service tells about an order's payment. */
-export type PaymentNews = 'STARTED' | 'ATTEMPT_FAILED' | 'CAPTURED' | 'FAILED' | 'VOIDED' | 'REFUNDED';
+export type PaymentNews =
+  | 'STARTED'
+  | 'ATTEMPT_FAILED'
+  | 'CAPTURED'
+  | 'FAILED'
+  | 'VOIDED'
+  | 'REFUNDED';
 
 /** What news of the payment does to an order; undefined when it changes nothing. */
 export function afterPayment(order: OrderState, news: PaymentNews): Change | undefined {
@@ -63,9 +69,16 @@ export function afterPayment(order: OrderState, news: PaymentNews): Change | und
         : { ...order, status: 'CONFIRMED', paymentStatus: 'CAPTURED', event: 'ORDER_CONFIRMED' };
     case 'FAILED':
       if (!unsettled) return stay('FAILED');
+      // The table knows no way from PENDING to PAYMENT_FAILED: a payment is begun, then fails.
+      assert(order.status !== 'PENDING', 'a payment failed that was never begun');
       return order.cancelRequested
         ? { ...order, status: 'CANCELLED', paymentStatus: 'FAILED', event: 'ORDER_CANCELLED' }
-        : { ...order, status: 'PAYMENT_FAILED', paymentStatus: 'FAILED', event: 'ORDER_PAYMENT_FAILED' };
+        : {
+            ...order,
+            status: 'PAYMENT_FAILED',
+            paymentStatus: 'FAILED',
+            event: 'ORDER_PAYMENT_FAILED',
+          };
     case 'VOIDED':
       return unsettled
         ? { ...order, status: 'CANCELLED', paymentStatus: 'NOT_REQUIRED', event: 'ORDER_CANCELLED' }
@@ -86,7 +99,11 @@ export function afterCancel(order: OrderState): Change | undefined {
       ? undefined
       : { ...order, cancelRequested: true, event: 'ORDER_CANCEL_REQUESTED' };
   if (!mayMove(order.status, 'CANCELLED'))
-    throw new Refusal(409, 'not_cancellable', `An order that is ${order.status} cannot be cancelled.`);
+    throw new Refusal(
+      409,
+      'not_cancellable',
+      `An order that is ${order.status} cannot be cancelled.`,
+    );
   return { ...order, status: 'CANCELLED', cancelRequested: true, event: 'ORDER_CANCELLED' };
 }
 
@@ -119,9 +136,15 @@ export function priceOrder(request: CreateOrder, currency: string): Priced {
       continue;
     }
     total += unit * BigInt(quantity);
-    items.push({ item_id: item_id.normalize('NFC'), item_name, quantity, unit_minor: Number(unit) });
+    items.push({
+      item_id: item_id.normalize('NFC'),
+      item_name,
+      quantity,
+      unit_minor: Number(unit),
+    });
   }
-  if (total > MAX_AMOUNT_MINOR) faults.push({ pointer: '/items', detail: 'the total is out of range' });
+  if (total > MAX_AMOUNT_MINOR)
+    faults.push({ pointer: '/items', detail: 'the total is out of range' });
   if (faults.length > 0) throw unprocessable(faults);
   return { items, totalMinor: Number(total), exponent };
 }

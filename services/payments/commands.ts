@@ -10,7 +10,15 @@ import { enqueue, withdrawTasks } from '@waybill/kit/tasks.ts';
 import { counter } from '@waybill/kit/telemetry.ts';
 import type { PaymentEvent, PaymentEventType, PaymentState } from './contract.ts';
 import type { PaymentsContext, PaymentsSettings } from './context.ts';
-import { afterAnswer, nextStep, OPEN_STATES, type Answer, type Outcome, type PaymentFacts, type Step } from './rules.ts';
+import {
+  afterAnswer,
+  nextStep,
+  OPEN_STATES,
+  type Answer,
+  type Outcome,
+  type PaymentFacts,
+  type Step,
+} from './rules.ts';
 import {
   insertAttempt,
   insertPayments,
@@ -26,7 +34,10 @@ import type { Callback } from './provider.ts';
 export const CHARGE = 'payments.charge';
 export const REFUND = 'payments.refund';
 
-const attempts = counter('waybill_payments_attempts_total', 'Answered calls', ['provider', 'outcome']);
+const attempts = counter('waybill_payments_attempts_total', 'Answered calls', [
+  'provider',
+  'outcome',
+]);
 
 /** The provider's idempotency key: order and purpose, never the attempt. */
 export function chargeKey(orderId: string): string {
@@ -76,16 +87,29 @@ export async function beginStep(
   const step = nextStep(factsOf(row, context.settings));
   if (step === 'done') return { step, row, before };
   if (step === 'drop') {
-    const state = row.cancel_requested ? 'VOIDED' : 'FAILED';
-    const failure = row.cancel_requested ? null : 'deadline_passed';
-    const event = row.cancel_requested ? 'PAYMENT_VOIDED' : 'PAYMENT_FAILED';
-    await save(tx, { ...row, state, failure_code: failure, waiting_for: null }, event);
+    await dropPayment(tx, row);
     return { step, row, before };
   }
   const next = { ...row, calls: row.calls + 1, started: true };
   if (step === 'charge') next.state = 'PROCESSING';
   await save(tx, next, row.started ? undefined : 'PAYMENT_STARTED');
   return { step, row: { ...next, version: row.version + (row.started ? 0 : 1) }, before };
+}
+
+/** Ends a payment that certainly charged nothing. An order fails by way of PAYMENT_PROCESSING. */
+async function dropPayment(tx: Tx, row: PaymentRow): Promise<void> {
+  if (row.cancel_requested) {
+    const voided: PaymentRow = { ...row, state: 'VOIDED', failure_code: null, waiting_for: null };
+    return save(tx, voided, 'PAYMENT_VOIDED');
+  }
+  let begun = row;
+  if (!row.started) {
+    begun = { ...row, started: true };
+    await save(tx, begun, 'PAYMENT_STARTED');
+    begun = { ...begun, version: row.version + 1 };
+  }
+  const failure = { failure_code: 'deadline_passed', waiting_for: null };
+  await save(tx, { ...begun, ...failure, state: 'FAILED' }, 'PAYMENT_FAILED');
 }
 
 export interface Settled {
@@ -174,7 +198,11 @@ export async function cancelPayments(
 export async function recordRefund(tx: Tx, orderId: string): Promise<void> {
   const [row] = await lockPayments(tx, [orderId]);
   if (row === undefined || row.state !== 'CAPTURED') return;
-  await save(tx, { ...row, state: 'REFUNDED', refunded_minor: row.captured_minor }, 'PAYMENT_REFUNDED');
+  await save(
+    tx,
+    { ...row, state: 'REFUNDED', refunded_minor: row.captured_minor },
+    'PAYMENT_REFUNDED',
+  );
 }
 
 async function save(tx: Tx, row: PaymentRow, event: PaymentEventType | undefined): Promise<void> {
@@ -196,7 +224,11 @@ async function save(tx: Tx, row: PaymentRow, event: PaymentEventType | undefined
 const OUTAGE_CAP_MS = 60_000;
 
 /** How long until the next try: growing, with jitter. */
-export function delayOf(next: Outcome['next'], row: PaymentRow, settings: PaymentsSettings): number {
+export function delayOf(
+  next: Outcome['next'],
+  row: PaymentRow,
+  settings: PaymentsSettings,
+): number {
   const base = settings.retryDelaySeconds * 1000;
   if (next === 'retry') return base * 2 ** (row.attempts - 1) * (1 + random() * 0.2);
   const grown = Math.max(base, 200) * 2 ** Math.min(row.outages - 1, 10);

@@ -35,7 +35,7 @@ export const routes: readonly Route<PaymentsContext>[] = [
       '`Stripe-Signature`. Every event id is taken once, for ever.',
     body: Type.Object({}, { additionalProperties: true }),
     rawBody: true,
-    replies: { 200: Type.Object({ received: Type.Boolean() }) },
+    replies: { 200: Type.Object({ received: Type.Boolean() }, { description: 'Taken.' }) },
     refusals: { '401 invalid_signature': 'forged, or older than five minutes' },
     async handle({ headers, rawBody }, context: PaymentsContext) {
       const callback = context.provider.readCallback(headers, rawBody ?? Buffer.alloc(0));
