@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { gather } from './gather.ts';
+
+const options = {
+  maxBatch: 4,
+  flights: 1,
+  maxWaiting: 100,
+  overflow: () => new Error('too many wait'),
+};
+
+/** A batch function whose runs are ended by hand. */
+function held() {
+  const runs: { inputs: readonly number[]; end: (error?: Error) => void }[] = [];
+  const run = (inputs: readonly number[]) =>
+    new Promise<number[]>((resolve, reject) => {
+      runs.push({
+        inputs,
+        end: (error) => (error === undefined ? resolve(inputs.map((n) => n * 10)) : reject(error)),
+      });
+    });
+  return { runs, run };
+}
+
+const turn = () => new Promise((done) => setImmediate(done));
+
+test('a lone call waits for nothing; those that arrive meanwhile share the next', async () => {
+  const { runs, run } = held();
+  const call = gather(run, () => false, options);
+  const answers = Promise.all([1, 2, 3, 4, 5, 6].map(call));
+  expect(runs.map(({ inputs }) => inputs)).toEqual([[1]]);
+  runs[0]!.end();
+  await turn();
+  expect(runs[1]!.inputs).toEqual([2, 3, 4, 5]);
+  runs[1]!.end();
+  await turn();
+  runs[2]!.end();
+  expect(await answers).toEqual([10, 20, 30, 40, 50, 60]);
+});
+
+test('no more flights at once than allowed', async () => {
+  const { runs, run } = held();
+  const call = gather(run, () => false, { ...options, flights: 2 });
+  const answers = Promise.all([1, 2, 3].map(call));
+  expect(runs).toHaveLength(2);
+  runs[1]!.end();
+  await turn();
+  expect(runs).toHaveLength(3);
+  runs[0]!.end();
+  runs[2]!.end();
+  expect(await answers).toEqual([10, 20, 30]);
+});
+
+test('one more than may wait is refused', async () => {
+  const { runs, run } = held();
+  const call = gather(run, () => false, { ...options, maxWaiting: 1 });
+  const first = call(1);
+  const second = call(2);
+  await expect(call(3)).rejects.toThrow('too many wait');
+  runs[0]!.end();
+  await turn();
+  runs[1]!.end();
+  expect(await Promise.all([first, second])).toEqual([10, 20]);
+});
+
+describe('a batch that fails', () => {
+  const failing = async (inputs: readonly number[]) => {
+    if (inputs.some((n) => n < 0)) throw new Error('below zero');
+    return inputs.map((n) => n * 10);
+  };
+
+  test('is run singly, so that one bad input fails alone', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: -3, max: 9 }), { maxLength: 20 }),
+        async (inputs) => {
+          const call = gather(failing, () => false, options);
+          const results = await Promise.allSettled(inputs.map(call));
+          expect(
+            results.map((result) => (result.status === 'fulfilled' ? result.value : 'no')),
+          ).toEqual(inputs.map((n) => (n < 0 ? 'no' : n * 10)));
+        },
+      ),
+    );
+  });
+
+  test('fails whole, and runs once, when the error is everybody’s', async () => {
+    const { runs, run } = held();
+    const call = gather(run, (error) => (error as Error).message === 'outage', options);
+    const results = Promise.allSettled([1, 2, 3].map(call));
+    runs[0]!.end();
+    await turn();
+    runs[1]!.end(new Error('outage'));
+    expect((await results).map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'rejected',
+    ]);
+    expect(runs).toHaveLength(2);
+  });
+});
