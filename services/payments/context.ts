@@ -96,7 +96,7 @@ export async function createContext(
   base: ServiceContext<PaymentsSettings>,
 ): Promise<PaymentsContext> {
   const { settings: values } = base;
-  const provider = await openProvider(base);
+  const provider = await openProvider(providerOf(values), base);
   const breaker = createBreaker(provider.name, {
     threshold: values.failureThreshold,
     recoverySeconds: values.recoverySeconds,
@@ -108,7 +108,7 @@ export async function createContext(
 }
 
 /** Which provider is meant: the sandbox by default, but only where nobody else can reach it. */
-export function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' {
+function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' {
   return values.provider ?? 'sandbox';
 }
 

@@ -1,27 +1,45 @@
 /** Which provider PAYMENT_PROVIDER names. A further one is one file and one line here. */
 import type { ServiceContext } from '@waybill/kit/service.ts';
-import { providerOf, type PaymentsSettings } from '../context.ts';
 import type { PaymentProvider } from '../provider.ts';
 
-type Open = (base: ServiceContext<PaymentsSettings>) => Promise<PaymentProvider>;
+/** What the providers are told by the service's settings. */
+export interface ProviderSettings {
+  readonly timeoutSeconds: number;
+  readonly concurrency: number;
+  readonly sandboxUrl: string | undefined;
+  readonly sandboxCallbackSecret: string | undefined;
+  readonly stripeSecretKey: string | undefined;
+  readonly stripeWebhookSecret: string | undefined;
+  readonly stripeApiUrl: string | undefined;
+}
 
-const providers: Readonly<Record<'sandbox' | 'stripe', Open>> = {
-  sandbox: async ({ settings, key }) =>
-    (await import('./sandbox.ts')).openSandboxProvider({
+type Open = (base: ServiceContext<ProviderSettings>) => Promise<PaymentProvider>;
+
+const providers = {
+  sandbox: async (base) => {
+    const { settings } = base;
+    return (await import('./sandbox.ts')).openSandboxProvider({
       url: settings.sandboxUrl as string,
       timeoutMs: settings.timeoutSeconds * 1000,
       concurrency: settings.concurrency,
-      callbackSecret: settings.sandboxCallbackSecret ?? key('sandbox-callback').toString('hex'),
-    }),
-  stripe: async ({ settings }) =>
+      callbackSecret:
+        settings.sandboxCallbackSecret ?? base.key('sandbox-callback').toString('hex'),
+    });
+  },
+  stripe: async ({ settings, log }) =>
     (await import('./stripe.ts')).openStripeProvider({
       secretKey: settings.stripeSecretKey as string,
       webhookSecret: settings.stripeWebhookSecret as string,
       apiUrl: settings.stripeApiUrl,
       timeoutMs: settings.timeoutSeconds * 1000,
+      log,
     }),
-};
+} as const satisfies Record<string, Open>;
 
-export function openProvider(base: ServiceContext<PaymentsSettings>): Promise<PaymentProvider> {
-  return providers[providerOf(base.settings)](base);
+/** Opens the provider of that name; its settings were checked at start. */
+export function openProvider(
+  name: keyof typeof providers,
+  base: ServiceContext<ProviderSettings>,
+): Promise<PaymentProvider> {
+  return providers[name](base);
 }

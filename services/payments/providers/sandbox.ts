@@ -90,7 +90,9 @@ export function openSandboxProvider(options: SandboxOptions): PaymentProvider {
       if (answer.kind !== 'answered') return answer;
       if (answer.status <= 201) return capturedOf(answer.body);
       if (answer.status === 402) return declinedOf(answer.body);
-      throw new Error(`the sandbox refused a charge: ${answer.status} ${textOf(answer.body['code'])}`);
+      throw new Error(
+        `the sandbox refused a charge: ${answer.status} ${textOf(answer.body['code'])}`,
+      );
     },
     async find(request): Promise<FindAnswer> {
       const answer = await ask('GET', `/v1/charges/by-key/${encodeURIComponent(request.key)}`);
@@ -113,7 +115,9 @@ export function openSandboxProvider(options: SandboxOptions): PaymentProvider {
       const answer = await ask('POST', '/v1/refunds', body, key);
       if (answer.kind !== 'answered') return answer;
       if (answer.status <= 201) return { kind: 'refunded', reference: textOf(answer.body['id']) };
-      throw new Error(`the sandbox refused a refund: ${answer.status} ${textOf(answer.body['code'])}`);
+      throw new Error(
+        `the sandbox refused a refund: ${answer.status} ${textOf(answer.body['code'])}`,
+      );
     },
     readCallback: (headers, body) => readCallback(options.callbackSecret, headers, body),
     close: () => agent.destroy(),
@@ -146,7 +150,11 @@ function declinedOf(body: Record<string, unknown>): Declined {
 function awayOf(error: NodeJS.ErrnoException): Away {
   const code = error.code ?? (error.cause as NodeJS.ErrnoException | undefined)?.code ?? '';
   const reason = error.name === 'TimeoutError' ? 'no answer in time' : error.message || code;
-  return { kind: 'outage', message: `the gateway is away: ${reason}`, reached: !NEVER_SENT.has(code) };
+  return {
+    kind: 'outage',
+    message: `the gateway is away: ${reason}`,
+    reached: !NEVER_SENT.has(code),
+  };
 }
 
 function readCallback(
