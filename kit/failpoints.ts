@@ -8,8 +8,8 @@
  * `hang` stops the one step, `freeze` the whole process until SIGCONT: what goes on then is a
  * process that has lost its leases without noticing.
  */
+import { writeSync } from 'node:fs';
 import { sleep } from './clock.ts';
-import type { Logger } from './logger.ts';
 
 export type FailpointAction = 'kill' | 'throw' | 'hang' | 'freeze' | 'delay' | 'duplicate';
 interface Armed {
@@ -19,7 +19,6 @@ interface Armed {
 }
 
 const armed = new Map<string, Armed>();
-let logger: Logger | undefined;
 
 const ARMING = /^([a-z_.]+)=(kill|throw|hang|freeze|delay|duplicate)(?:\*(\d+))?(?:@(\d+))?$/;
 
@@ -63,8 +62,7 @@ export const REPEATABLE: readonly FailpointName[] = [
 ];
 
 /** Arms the points named in the text; a process does it once, at start. */
-export function armFailpoints(text: string, log: Logger): void {
-  logger = log;
+export function armFailpoints(text: string): void {
   for (const part of text.split(';')) {
     if (part.trim() === '') continue;
     const match = ARMING.exec(part.trim());
@@ -88,7 +86,8 @@ export async function failpoint(name: FailpointName): Promise<boolean> {
     return false;
   }
   point.left--;
-  logger?.warn({ failpoint: name, action: point.action }, 'a failpoint fires');
+  // Not through the logger, which writes later: this process may not live so long.
+  writeSync(2, `${JSON.stringify({ level: 'warn', failpoint: name, action: point.action })}\n`);
   switch (point.action) {
     case 'kill':
       process.kill(process.pid, 'SIGKILL');

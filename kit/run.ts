@@ -56,7 +56,7 @@ interface Running {
 export async function runServices(options: RunOptions): Promise<RunningProcess> {
   const { services, configuration, log } = options;
   const { platform } = configuration;
-  armFailpoints(platform.failpoints ?? '', log);
+  armFailpoints(platform.failpoints ?? '');
   const stopTracing =
     platform.otlpEndpoint === undefined
       ? undefined
