@@ -1,4 +1,4 @@
-/** A form as Stripe's SDK writes it: `metadata[order_id]=x&allowed_payment_method_types[0]=card`. */
+/** A form as Stripe's SDK writes it: `amount=100&metadata[order_id]=x&expand[0]=charge`. */
 export interface Form {
   readonly [name: string]: string | Form;
 }

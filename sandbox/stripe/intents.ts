@@ -81,33 +81,23 @@ const DECLINES: Readonly<Record<string, PaymentError>> = {
   pm_card_chargeDeclinedExpiredCard: refusal('expired_card'),
 };
 
+/** What happens to a tried intent, with its consequences. */
+interface Ends {
+  readonly capture: (intent: Intent) => Reply;
+  readonly decline: (intent: Intent, error: PaymentError) => Reply;
+}
+
 /** @param tell called with every event that Stripe would send */
 export function createLedger(tell: (type: string, intent: Intent) => void): Ledger {
   const intents = new Map<string, Intent>();
-  const refunds: Refund[] = [];
   const movements: Movement[] = [];
   const indexed = new Set<string>();
-
-  const capture = (intent: Intent): Reply => {
-    intent.status = 'succeeded';
-    intent.amount_received = intent.amount;
-    movements.push(movementOf('charge', intent, intent.amount));
-    tell('payment_intent.succeeded', intent);
-    return ok(intent);
-  };
-  const decline = (intent: Intent, error: PaymentError): Reply => {
-    intent.status = 'requires_payment_method';
-    intent.last_payment_error = error;
-    tell('payment_intent.payment_failed', intent);
-    return { status: 402, body: { error: { ...error, payment_intent: intent } }, saved: true };
-  };
+  const ends = createEnds(movements, tell);
   const find = (id: string, then: (intent: Intent) => Reply): Reply => {
     const intent = intents.get(id);
     return intent === undefined ? missing(`payment_intent: '${id}'`) : then(intent);
   };
-  const list = (data: readonly unknown[]) =>
-    ok({ object: 'list', data, has_more: false, url: '/v1/list' });
-
+  const refunds = createRefunds(movements);
   return {
     intents,
     movements,
@@ -119,11 +109,11 @@ export function createLedger(tell: (type: string, intent: Intent) => void): Ledg
       return ok(intent);
     },
     confirm: (id, form) =>
-      find(id, (intent) => {
-        if (!/^requires_(payment_method|confirmation)$/.test(intent.status))
-          return unexpected(intent, 'confirm');
-        return tryCard(intent, form, capture, decline);
-      }),
+      find(id, (intent) =>
+        /^requires_(payment_method|confirmation)$/.test(intent.status)
+          ? tryCard(intent, form, ends)
+          : unexpected(intent, 'confirm'),
+      ),
     retrieve: (id) => find(id, ok),
     cancel: (id) =>
       find(id, (intent) => {
@@ -136,33 +126,63 @@ export function createLedger(tell: (type: string, intent: Intent) => void): Ledg
     search(query) {
       const key = /^metadata\['key'\]:'([^']+)'$/.exec(query)?.[1];
       if (key === undefined) return invalid('parameter_invalid', 'This query is not understood.');
-      return list(
-        [...intents.values()].filter((i) => indexed.has(i.id) && i.metadata['key'] === key),
-      );
+      const found = [...intents.values()].filter(({ metadata }) => metadata['key'] === key);
+      return listOf(found.filter(({ id }) => indexed.has(id)));
     },
     refund: (form) =>
-      find(textIn(form, 'payment_intent'), (intent) => {
-        const amount = Number(textIn(form, 'amount'));
-        const before = refunds.filter((one) => one.payment_intent === intent.id);
-        const left = intent.amount_received - before.reduce((sum, one) => sum + one.amount, 0);
-        if (left === 0) return invalid('charge_already_refunded', 'It has been refunded already.');
-        if (amount > left) return invalid('amount_too_large', 'It is more than is left.');
-        const refund = newRefund(intent, amount, formIn(form, 'metadata'));
-        refunds.push(refund);
-        movements.push(movementOf('refund', intent, amount));
-        return ok(refund);
-      }),
-    listRefunds: (intent) => list(refunds.filter((one) => one.payment_intent === intent)),
+      find(textIn(form, 'payment_intent'), (intent) => refunds.create(intent, form)),
+    listRefunds: (intent) => refunds.list(intent),
     index() {
       for (const id of intents.keys()) indexed.add(id);
     },
     settle(id, succeeded) {
       const intent = intents.get(id);
       if (intent?.status !== 'processing') throw new Error(`${id} is not processing`);
-      if (succeeded) capture(intent);
-      else decline(intent, refusal('card_declined'));
+      if (succeeded) ends.capture(intent);
+      else ends.decline(intent, refusal('card_declined'));
     },
   };
+}
+
+function createEnds(movements: Movement[], tell: (type: string, intent: Intent) => void): Ends {
+  return {
+    capture(intent) {
+      intent.status = 'succeeded';
+      intent.amount_received = intent.amount;
+      movements.push(movementOf('charge', intent, intent.amount));
+      tell('payment_intent.succeeded', intent);
+      return ok(intent);
+    },
+    decline(intent, error) {
+      intent.status = 'requires_payment_method';
+      intent.last_payment_error = error;
+      tell('payment_intent.payment_failed', intent);
+      return { status: 402, body: { error: { ...error, payment_intent: intent } }, saved: true };
+    },
+  };
+}
+
+function createRefunds(movements: Movement[]) {
+  const refunds: Refund[] = [];
+  const of = (id: string) => refunds.filter((refund) => refund.payment_intent === id);
+  return {
+    list: (id: string) => listOf(of(id)),
+    create(intent: Intent, form: Form): Reply {
+      const amount = Number(textIn(form, 'amount'));
+      const before = of(intent.id).reduce((sum, refund) => sum + refund.amount, 0);
+      const left = intent.amount_received - before;
+      if (left === 0) return invalid('charge_already_refunded', 'It has been refunded already.');
+      if (amount > left) return invalid('amount_too_large', 'It is more than is left.');
+      const refund = newRefund(intent, amount, formIn(form, 'metadata'));
+      refunds.push(refund);
+      movements.push(movementOf('refund', intent, amount));
+      return ok(refund);
+    },
+  };
+}
+
+function listOf(data: readonly unknown[]): Reply {
+  return ok({ object: 'list', data, has_more: false, url: '/v1/list' });
 }
 
 function movementOf(kind: Movement['kind'], intent: Intent, amount: number): Movement {
@@ -214,21 +234,16 @@ function judgeCreate(form: Form): Reply | undefined {
     return invalid('parameter_invalid_integer', 'Invalid integer', { param: 'amount' });
   if (Number(amount) < 50) return invalid('amount_too_small', 'Too small', { param: 'amount' });
   if (Number(amount) > 99_999_999)
-    return invalid('amount_too_large', 'Too large', { param: 'amount' });
+    return invalid('amount_too_large', 'It is too large', { param: 'amount' });
   return undefined;
 }
 
 function unexpected(intent: Intent, verb: string): Reply {
-  const message = `You cannot ${verb} this PaymentIntent because it has a status of ${intent.status}.`;
+  const message = `You cannot ${verb} this PaymentIntent because it is ${intent.status}.`;
   return invalid('payment_intent_unexpected_state', message, { payment_intent: intent });
 }
 
-function tryCard(
-  intent: Intent,
-  form: Form,
-  capture: (intent: Intent) => Reply,
-  decline: (intent: Intent, error: PaymentError) => Reply,
-): Reply {
+function tryCard(intent: Intent, form: Form, { capture, decline }: Ends): Reply {
   const unknown = Object.keys(form).find((name) => !CONFIRM.has(name));
   if (unknown !== undefined) return invalid('parameter_unknown', 'Unknown', { param: unknown });
   const method = textIn(form, 'payment_method');

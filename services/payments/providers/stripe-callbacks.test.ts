@@ -1,4 +1,4 @@
-/** Stripe's webhooks: believed when signed over these very bytes a moment ago, and not otherwise. */
+/** Stripe's webhooks are believed when signed over these very bytes a moment ago. */
 import { describe, expect, test } from 'vitest';
 import { newId } from '@waybill/kit/ids.ts';
 import { eventOf, signatureOf } from '@waybill/sandbox/stripe/webhooks.ts';

@@ -1,4 +1,4 @@
-/** What happens to an order after a call to Stripe failed: no retry is stuck, none charges twice. */
+/** After a call to Stripe that failed: no retry is stuck, and none charges twice. */
 import { describe, expect, test } from 'vitest';
 import { sleep } from '@waybill/kit/clock.ts';
 import { first, newCharge, startStripe } from '../../../tests/support/stripe.ts';
@@ -30,7 +30,7 @@ describe('after a 5xx', () => {
     ).toBe(1);
   });
 
-  test('of every key, the answer is a fault, not a charge under a key of another kind', async () => {
+  test('of every key, the answer is a fault and nothing is charged', async () => {
     const { provider, double } = await startStripe();
     double.behave(({ operation }) => (operation === 'create' ? 'error_before' : undefined));
     const request = newCharge();
@@ -119,7 +119,7 @@ describe('a key', () => {
   });
 });
 
-test('a confirmation that is still under way when its time is up charges once at most', async () => {
+test('a confirmation that had no answer in time charges once at most', async () => {
   const { provider, double } = await startStripe({ timeoutMs: 150 });
   double.behave(({ operation, count }) =>
     operation === 'confirm' && count === 1 ? 'timeout_after' : undefined,

@@ -38,7 +38,7 @@ describe('a charge', () => {
     expect([...double.ledger.intents.values()][0]?.payment_method).toBe('pm_card_visa');
   });
 
-  test('of an order without a token is declined in live mode, and Stripe is not asked', async () => {
+  test('of an order without a token is declined in live mode without asking', async () => {
     const { provider, double } = await startStripe({ secretKey: 'sk_live_double' });
     const request = newCharge({ token: null });
     expect(await provider.charge(request)).toMatchObject({ code: 'payment_method_missing' });
