@@ -40,8 +40,18 @@ export function rolePassword(secret: string, role: string): string {
   return deriveKey(secret, 'database', role).toString('base64url');
 }
 
-/** Brings every schema up to date. Rejects with an Outage when a database cannot be reached. */
-export async function migrateAll(options: MigrateOptions): Promise<void> {
+/** A migration that was carried out just now. */
+export interface Migrated {
+  readonly service: string;
+  readonly migration: string;
+}
+
+/**
+ * Brings every schema up to date and tells what had to be done. Rejects with an Outage when a
+ * database cannot be reached.
+ */
+export async function migrateAll(options: MigrateOptions): Promise<Migrated[]> {
+  const done: Migrated[] = [];
   const urls = new Set(options.services.map((service) => service.databaseUrl));
   if (isPostgresBus(options.busUrl)) urls.add(options.busUrl);
   for (const url of urls) {
@@ -53,7 +63,8 @@ export async function migrateAll(options: MigrateOptions): Promise<void> {
       await owner.query('select pg_advisory_lock($1)', [LOCK]);
       for (const service of options.services) {
         await ensureRole(owner, url, roleOf(options.rolePrefix, service.name), options.secret);
-        if (service.databaseUrl === url) await migrateService(owner, url, service, options);
+        if (service.databaseUrl === url)
+          done.push(...(await migrateService(owner, url, service, options)));
       }
       if (url === options.busUrl)
         await setUpPostgresBus(
@@ -68,6 +79,7 @@ export async function migrateAll(options: MigrateOptions): Promise<void> {
       await owner.end();
     }
   }
+  return done;
 }
 
 /** One sentence saying which server did not answer and why; never the password. */
@@ -134,8 +146,9 @@ async function migrateService(
   url: string,
   service: Migratable,
   options: MigrateOptions,
-): Promise<void> {
+): Promise<Migrated[]> {
   const schema = service.name;
+  const done: Migrated[] = [];
   const role = roleOf(options.rolePrefix, schema);
   await owner.query(`create schema if not exists "${schema}"`);
   const pool = new pg.Pool({
@@ -154,9 +167,9 @@ async function migrateService(
       migrationLockTableName: 'migrations_lock',
     });
     const { error, results } = await migrator.migrateToLatest();
-    for (const result of results ?? [])
-      if (result.status === 'Success')
-        options.log.info({ service: schema, migration: result.migrationName }, 'migrated');
+    for (const { status, migrationName } of results ?? [])
+      if (status === 'Success') done.push({ service: schema, migration: migrationName });
+    for (const line of done) options.log.info(line, 'migrated');
     if (error !== undefined) throw error;
   } finally {
     await db.destroy();
@@ -167,4 +180,5 @@ async function migrateService(
     grant usage on all sequences in schema "${schema}" to "${role}";
     revoke insert, update, delete on "${schema}".migrations, "${schema}".migrations_lock from "${role}";
   `);
+  return done;
 }

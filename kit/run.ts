@@ -19,7 +19,7 @@ import { kitRoutes } from './kit-routes.ts';
 import { openLeases } from './leases.ts';
 import type { Logger } from './logger.ts';
 import type { Stop } from './loop.ts';
-import { migrateAll, roleOf, rolePassword } from './migrate.ts';
+import { migrateAll, roleOf, rolePassword, type Migrated } from './migrate.ts';
 import { describeRoutes, type OpenApiPart } from './openapi.ts';
 import { deriveKey } from './secrets.ts';
 import type { Service, ServiceContext } from './service.ts';
@@ -141,12 +141,12 @@ export function pathsOf(service: Service): string[] {
   ];
 }
 
-/** Brings the tables of these services up to date. */
+/** Brings the tables of these services up to date; tells what had to be done. */
 export function migrate(
   services: readonly Service[],
   configuration: Configuration,
   log: Logger,
-): Promise<void> {
+): Promise<Migrated[]> {
   const { platform, databaseUrls, busUrl } = configuration;
   return migrateAll({
     services: services.flatMap((service) => {

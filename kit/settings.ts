@@ -33,6 +33,7 @@ export function configure(
 ): Configuration {
   const faults: string[] = [];
   const given = parseSettings(platformSettings, environment, faults);
+  const readable = faults.length === 0;
   const platform = {
     ...given,
     authMode: given.authMode ?? (isLoopback(given.host) ? 'open' : 'jwt'),
@@ -45,13 +46,17 @@ export function configure(
     );
   const settings = new Map<string, unknown>();
   for (const service of services) {
+    const before = faults.length;
     const values = parseSettings(service.settings, environment, faults);
     settings.set(service.name, values);
-    if (faults.length === 0) faults.push(...(service.check?.(values as never, platform) ?? []));
+    // Judged together only where each of them could be read.
+    if (readable && faults.length === before)
+      faults.push(...(service.check?.(values as never, platform) ?? []));
   }
   const urls = databaseUrlsOf(services, environment, platform.databaseUrl ?? databaseUrl, faults);
   if (faults.length > 0) throw new ConfigurationFault(faults);
-  const secret = platform.secret === '' ? secretOf(given.secret, platform.dataDir) : platform.secret;
+  const secret =
+    platform.secret === '' ? secretOf(given.secret, platform.dataDir) : platform.secret;
   const main = platform.databaseUrl ?? databaseUrl ?? [...urls.values()][0] ?? '';
   return {
     platform: { ...platform, secret },
