@@ -3,7 +3,15 @@
  * idempotent calls, a breaker and a bounded queue per target, trace context and a signed identity.
  * In one process the call goes through the same routes, schemas and JSON, without the socket.
  */
-import { bulkhead, BrokenCircuitError, BulkheadRejectedError, CircuitState, circuitBreaker, ConsecutiveBreaker, handleWhen } from 'cockatiel';
+import {
+  bulkhead,
+  BrokenCircuitError,
+  BulkheadRejectedError,
+  CircuitState,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  handleWhen,
+} from 'cockatiel';
 import type { FastifyInstance } from 'fastify';
 import { Agent, request as send } from 'undici';
 import { sleep } from './clock.ts';
@@ -90,7 +98,10 @@ function createGuard(service: string): Target['guard'] {
     { halfOpenAfter: 5000, breaker: new ConsecutiveBreaker(5) },
   );
   breaker.onStateChange((state) =>
-    breakerState.set({ target: service }, state === CircuitState.Open ? 2 : state === CircuitState.HalfOpen ? 1 : 0),
+    breakerState.set(
+      { target: service },
+      state === CircuitState.Open ? 2 : state === CircuitState.HalfOpen ? 1 : 0,
+    ),
   );
   breakerState.set({ target: service }, 0);
   const queue = bulkhead(64, 512);
@@ -152,9 +163,14 @@ async function once(
   if (reply.status >= 500 || reply.status === 429)
     throw new Outage(service, `answered ${reply.status}`);
   const told = parseProblem(reply.text);
-  throw new Refusal(reply.status, told?.code ?? 'refused', told?.detail ?? 'The call was refused.', {
-    faults: told?.errors ?? [],
-  });
+  throw new Refusal(
+    reply.status,
+    told?.code ?? 'refused',
+    told?.detail ?? 'The call was refused.',
+    {
+      faults: told?.errors ?? [],
+    },
+  );
 }
 
 function withQuery(call: OutboundCall): string {

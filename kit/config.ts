@@ -128,11 +128,19 @@ export const platformSettings = {
     fallback: './.waybill',
   }),
   databaseUrl: url(
-    { env: 'DATABASE_URL', help: "The owner's connection to PostgreSQL 15 or newer.", secret: true },
+    {
+      env: 'DATABASE_URL',
+      help: "The owner's connection to PostgreSQL 15 or newer.",
+      secret: true,
+    },
     ['postgres', 'postgresql'],
   ),
   databasePoolSize: integer(
-    { env: 'DATABASE_POOL_SIZE', help: 'Connections of each service in each process.', fallback: '8' },
+    {
+      env: 'DATABASE_POOL_SIZE',
+      help: 'Connections of each service in each process.',
+      fallback: '8',
+    },
     { min: 2, max: 200 },
   ),
   databaseRolePrefix: matching(
@@ -186,13 +194,22 @@ export const platformSettings = {
     fallback: '0',
   }),
   rateLimit: integer(
-    { env: 'RATE_LIMIT', help: 'Requests a minute and caller (jwt mode); 0 = none.', fallback: '600' },
+    {
+      env: 'RATE_LIMIT',
+      help: 'Requests a minute and caller (jwt mode); 0 = none.',
+      fallback: '600',
+    },
     { min: 0, max: 10_000_000 },
   ),
-  logLevel: choice(
-    { env: 'LOG_LEVEL', help: 'How much is logged.', fallback: 'info' },
-    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-  ),
+  logLevel: choice({ env: 'LOG_LEVEL', help: 'How much is logged.', fallback: 'info' }, [
+    'fatal',
+    'error',
+    'warn',
+    'info',
+    'debug',
+    'trace',
+    'silent',
+  ]),
   metricsToken: text({
     env: 'METRICS_TOKEN',
     help: 'A bearer token that may read /metrics in jwt mode, for Prometheus.',
@@ -228,9 +245,23 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The process's environment on top of `.env` in the working folder. */
 export function readEnvironment(folder = process.cwd()): Environment {
+  return { ...readDotEnv(folder), ...process.env };
+}
+
+/** Which of the two a variable comes from, if it is there at all. */
+export function originOf(name: string, folder = process.cwd()): 'environment' | '.env' | undefined {
+  if (process.env[name] !== undefined) return 'environment';
+  return readDotEnv(folder)[name] === undefined ? undefined : '.env';
+}
+
+function readDotEnv(folder: string): Environment {
   const file = `${folder}/.env`;
-  const fromFile = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
-  return { ...fromFile, ...process.env };
+  if (!existsSync(file)) return {};
+  try {
+    return parseEnv(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new ConfigurationFault([`${file} cannot be read: ${(error as Error).message}.`]);
+  }
 }
 
 /** Parses one table. Faults are collected, not thrown, so that the caller can list them all. */

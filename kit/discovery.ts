@@ -21,7 +21,10 @@ export function parseStaticDiscovery(url: string | undefined): Map<string, strin
   return instances;
 }
 
-export function createTopology(local: readonly string[], discoveryUrl: string | undefined): Topology {
+export function createTopology(
+  local: readonly string[],
+  discoveryUrl: string | undefined,
+): Topology {
   const remote = parseStaticDiscovery(discoveryUrl);
   const here = new Set(local);
   return {

@@ -63,7 +63,11 @@ export function mountHealth(
   return state;
 }
 
-function refuseStranger(request: FastifyRequest, token: string | undefined, signer: IdentitySigner) {
+function refuseStranger(
+  request: FastifyRequest,
+  token: string | undefined,
+  signer: IdentitySigner,
+) {
   if (token !== undefined && request.headers.authorization === `Bearer ${token}`) return;
   const signed = request.raw.headers[IDENTITY_HEADER];
   if (typeof signed !== 'string') throw unauthenticated();

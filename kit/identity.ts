@@ -87,5 +87,7 @@ export function unauthenticated(): Refusal {
 
 /** Whether the caller may see and act on everybody's things. */
 export function isStaff(identity: Identity): boolean {
-  return identity.roles.some((role) => role === 'admin' || role === 'operator' || role === 'service');
+  return identity.roles.some(
+    (role) => role === 'admin' || role === 'operator' || role === 'service',
+  );
 }

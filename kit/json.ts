@@ -4,7 +4,7 @@
  * cannot write back) and turns 1e400 into Infinity.
  */
 import { isUtf8 } from 'node:buffer';
-import { Refusal } from './errors.ts';
+import { Refusal, type Fault } from './errors.ts';
 
 export type Json =
   | null
@@ -40,8 +40,8 @@ function malformed(detail: string): Refusal {
 interface Scan {
   /** How many object keys the text spells. */
   readonly keys: number;
-  /** What is wrong with a number, though it is JSON. */
-  readonly unkept: string | undefined;
+  /** Whether a number is written so that it would not be kept. */
+  readonly unkept: boolean;
 }
 
 /** One pass over the text: depth, values, keys, numbers. About 1 µs for 300 characters. */
@@ -49,7 +49,7 @@ function scan(text: string): Scan {
   let depth = 0;
   let keys = 0;
   let values = 1;
-  let unkept: string | undefined;
+  let unkept = false;
   const length = text.length;
   for (let index = 0; index < length; index++) {
     const code = text.charCodeAt(index);
@@ -72,7 +72,7 @@ function scan(text: string): Scan {
       const last = endOfExponent(text, end);
       // The plain short number, which is nearly every one, is not even copied.
       if (last !== end || end - index > SURE_DIGITS)
-        unkept ??= faultOfNumber(text.slice(index, last));
+        unkept ||= faultOfNumber(text.slice(index, last)) !== undefined;
       index = last - 1;
     }
   }
@@ -107,15 +107,13 @@ const MAX_NUMBER = 100;
 
 /** Why a number would not be kept as it is written: 1e400, 9007199254740993. */
 function faultOfNumber(number: string): string | undefined {
-  if (/e/i.test(number)) return 'a number is written with an exponent';
+  if (/e/i.test(number)) return 'must be written without an exponent';
   if (number.length <= SURE_DIGITS) return undefined;
-  if (number.length > MAX_NUMBER) return 'a number is too long';
+  if (number.length > MAX_NUMBER) return 'is too long';
   const plain = number.includes('.') ? number.replace(/\.?0+$/, '') : number;
   const digits = plain.replace(/^-?0*\.?0*/, '').replace('.', '');
   const whole = !plain.includes('.') && Number.isSafeInteger(Number(plain));
-  return whole || digits.length <= SURE_DIGITS
-    ? undefined
-    : 'a number has more digits than are kept';
+  return whole || digits.length <= SURE_DIGITS ? undefined : 'has more digits than are kept';
 }
 
 /** Counts the keys that survived parsing and finds text that no store could keep. */
@@ -139,7 +137,7 @@ function inspect(value: unknown, suspicious: boolean, pointer: string): number {
       throw malformed(`The key "${key}" is not accepted.`);
     if (suspicious && (key.includes('\u0000') || !key.isWellFormed()))
       throw malformed('A key holds a NUL or half of a surrogate pair.');
-    const below = suspicious ? `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}` : '';
+    const below = suspicious ? `${pointer}/${token(key)}` : '';
     keys += 1 + inspect((value as Record<string, unknown>)[key], suspicious, below);
   }
   return keys;
@@ -162,11 +160,37 @@ export function parseStrictJson(body: Buffer): Json {
   }
   if (inspect(value, text.includes('\\u'), '') !== keys)
     throw malformed('The body gives a key twice.');
-  if (unkept !== undefined)
+  if (unkept)
     throw new Refusal(422, 'invalid_body', 'A number could not be kept as it is written.', {
-      faults: [{ pointer: '', detail: unkept }],
+      faults: faultsOfNumbers(text),
     });
   return value;
+}
+
+/** Where the numbers are that would not be kept. Parses once more, which only a refusal pays for. */
+function faultsOfNumbers(text: string): Fault[] {
+  const faults: Fault[] = [];
+  const marked = JSON.parse(text, (_key, value: unknown, context?: { source?: string }) => {
+    const fault = typeof value === 'number' ? faultOfNumber(context?.source ?? '') : undefined;
+    return fault === undefined ? value : { [UNKEPT]: fault };
+  }) as unknown;
+  collect(marked, '', faults);
+  return faults;
+}
+
+const UNKEPT = Symbol('unkept');
+
+function collect(value: unknown, pointer: string, faults: Fault[]): void {
+  if (typeof value !== 'object' || value === null || faults.length >= 50) return;
+  const detail = (value as { [UNKEPT]?: string })[UNKEPT];
+  if (detail !== undefined) faults.push({ pointer, detail });
+  for (const [key, part] of Object.entries(value))
+    collect(part, `${pointer}/${token(key)}`, faults);
+}
+
+/** A key as a part of a JSON pointer. */
+function token(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 /** JSON with object keys in order, so that equal values have equal text (RFC 8785 in spirit). */

@@ -115,11 +115,18 @@ function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database):
         { additionalProperties: false },
       ),
       replies: { 200: Type.Object({ replayed: Type.Integer() }) },
-      refusals: { '404 unknown_topic': 'the service consumes no such topic', '409 replay_failed': 'it failed again' },
+      refusals: {
+        '404 unknown_topic': 'the service consumes no such topic',
+        '409 replay_failed': 'it failed again',
+      },
       async handle({ body }) {
         const inbox = inboxes.get(body.topic);
         if (inbox === undefined)
-          throw new Refusal(404, 'unknown_topic', `${service.name} consumes no topic ${body.topic}.`);
+          throw new Refusal(
+            404,
+            'unknown_topic',
+            `${service.name} consumes no topic ${body.topic}.`,
+          );
         return { status: 200, body: { replayed: await replayKey(inbox, body.key) } };
       },
     }),

@@ -30,8 +30,14 @@ export function startLoop(
         if (signal.aborted) break;
         if (!(error instanceof Outage)) log.error({ loop: name, err: error }, 'a round failed');
         else if (failures === 1)
-          log.warn({ loop: name, target: error.target, reason: error.message }, 'waits for an outage');
-        await sleep(Math.min(2000, 100 * 2 ** Math.min(failures, 5)) * (0.5 + random() / 2), signal);
+          log.warn(
+            { loop: name, target: error.target, reason: error.message },
+            'waits for an outage',
+          );
+        await sleep(
+          Math.min(2000, 100 * 2 ** Math.min(failures, 5)) * (0.5 + random() / 2),
+          signal,
+        );
       }
     }
   };

@@ -10,7 +10,14 @@ const exceptionsAtMost = 0;
 /** What a service's folder may hold besides migrations/, providers/ and tests. */
 const rooms = 'contract rules store commands views routes consumers tasks index'.split(' ');
 /** Files named after their subject, where no room fits. */
-const ownRooms: Readonly<Record<string, readonly string[]>> = {};
+const ownRooms: Readonly<Record<string, readonly string[]>> = {
+  gateway: [
+    ...['assets', 'dev-key', 'documents', 'entrance', 'front', 'headers', 'instances', 'keys'],
+    ...['open-mode', 'pages', 'proxy', 'rate-limit', 'start-page', 'tokens', 'upstreams'],
+  ],
+  orders: ['context', 'settings'],
+  payments: ['breaker', 'context', 'provider'],
+};
 
 const files = repositoryFiles();
 const byPath = new Map(files.map((file) => [file.path, file]));

@@ -28,6 +28,8 @@ export interface EmbeddedDatabase {
   /** Starts the server again on the same port, should it have died; else does nothing. */
   revive(): Promise<boolean>;
   readonly notice: string | undefined;
+  /** It runs for another process, and is left running. */
+  readonly shared: boolean;
   /** Stops the server (fast shutdown), unless another living process owns it. */
   stop(): Promise<void>;
 }
@@ -36,10 +38,20 @@ const USER = 'waybill';
 const DATABASE = 'waybill';
 const START_MS = 60_000;
 
-/** Starts or adopts the server of a data folder. */
+/** Whether a database was ever made in the data folder. */
+export function hasEmbeddedDatabase(dataDir: string): boolean {
+  return existsSync(resolve(dataDir, 'postgres-password'));
+}
+
+/**
+ * Starts or adopts the server of a data folder.
+ * @param port a free one when left out
+ * @param use borrow: a server that runs already goes on when this process is done with it
+ */
 export async function startEmbeddedDatabase(
   dataDir: string,
   port?: number,
+  use: 'own' | 'borrow' = 'own',
 ): Promise<EmbeddedDatabase> {
   const files = preparePostgresFiles(dataDir);
   const passwordFile = resolve(dataDir, 'postgres-password');
@@ -49,7 +61,8 @@ export async function startEmbeddedDatabase(
   const server = left ?? (await launch(files, dataDir, password, port));
   await createDatabase(server.port, password);
   const ownerFile = resolve(dataDir, 'postgres-owner');
-  const shared = left !== undefined && isAlive(readPid(ownerFile));
+  const shared =
+    left !== undefined && (use === 'borrow' || isAlive(readPid(ownerFile)));
   if (!shared) writeFileSync(ownerFile, String(process.pid));
   let { pid } = server;
   return {
@@ -58,6 +71,7 @@ export async function startEmbeddedDatabase(
       return pid;
     },
     notice: files.notice,
+    shared,
     async revive() {
       if (shared || isAlive(pid)) return false;
       pid = (await launch(files, dataDir, password, server.port)).pid;

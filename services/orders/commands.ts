@@ -12,6 +12,7 @@ import type { Json } from '@waybill/kit/json.ts';
 import { counter, currentTraceparent } from '@waybill/kit/telemetry.ts';
 import type { CreateOrder, Order, OrderChanged, OrderCreated } from './contract.ts';
 import type { OrdersContext } from './context.ts';
+import { trustsPrices } from './settings.ts';
 import { afterCancel, priceOrder, type Change } from './rules.ts';
 import {
   asAccepted,
@@ -165,7 +166,7 @@ function refuseUnacceptable(
     throw new Refusal(422, 'payment_method_unavailable', 'This installation has no wallet.', {
       faults: [{ pointer: '/payment/method', detail: 'must be card' }],
     });
-  if (context.settings.prices === 'catalog' && !isStaff(identity))
+  if (!trustsPrices(context.settings) && !isStaff(identity))
     throw new Refusal(
       422,
       'price_not_trusted',

@@ -1,10 +1,11 @@
 /** The orders service. */
 import { defineService } from '@waybill/kit/service.ts';
 import { paymentNews } from './consumers.ts';
-import { checkSettings, createContext, settings } from './context.ts';
+import { createContext } from './context.ts';
 import { ordersService } from './contract.ts';
 import { createOrders } from './migrations/0001_orders.ts';
 import { routes } from './routes.ts';
+import { checkSettings, settings } from './settings.ts';
 
 export const orders = defineService({
   ...ordersService,

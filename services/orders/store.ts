@@ -2,13 +2,7 @@
 import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import type { Json } from '@waybill/kit/json.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
-import type {
-  Channel,
-  FulfillmentStatus,
-  Order,
-  OrderStatus,
-  PaymentStatus,
-} from './contract.ts';
+import type { Channel, FulfillmentStatus, Order, OrderStatus, PaymentStatus } from './contract.ts';
 import type { PricedItem } from './rules.ts';
 
 export interface OrderRow {
@@ -123,10 +117,14 @@ export async function takeNumbers(db: Queryable, count: number): Promise<number[
 }
 
 export async function readKey(db: Queryable, scope: string, key: string) {
-  const rows = await db.query<{ fingerprint: Buffer; status: number | null; response: string | null }>(
-    'select fingerprint, status, response from idempotency_keys where scope = $1 and key = $2',
-    [scope, key],
-  );
+  const rows = await db.query<{
+    fingerprint: Buffer;
+    status: number | null;
+    response: string | null;
+  }>('select fingerprint, status, response from idempotency_keys where scope = $1 and key = $2', [
+    scope,
+    key,
+  ]);
   return rows[0];
 }
 
@@ -222,4 +220,3 @@ export function asAccepted(row: OrderRow): OrderRow {
     updated_at: row.created_at,
   };
 }
-

@@ -1,5 +1,14 @@
 /** What the payments service works with. */
-import { choice, decimal, integer, isLoopback, text, url, type Platform, type Values } from '@waybill/kit/config.ts';
+import {
+  choice,
+  decimal,
+  integer,
+  isLoopback,
+  text,
+  url,
+  type Platform,
+  type Values,
+} from '@waybill/kit/config.ts';
 import type { ServiceContext } from '@waybill/kit/service.ts';
 import { createBreaker, type ProviderBreaker } from './breaker.ts';
 import type { PaymentProvider } from './provider.ts';
@@ -15,11 +24,19 @@ export const settings = {
     ['sandbox', 'stripe'],
   ),
   retryAttempts: integer(
-    { env: 'PAYMENT_RETRY_ATTEMPTS', help: 'Answered faults before a payment fails.', fallback: '3' },
+    {
+      env: 'PAYMENT_RETRY_ATTEMPTS',
+      help: 'Answered faults before a payment fails.',
+      fallback: '3',
+    },
     { min: 1, max: 100 },
   ),
   retryDelaySeconds: decimal(
-    { env: 'PAYMENT_RETRY_DELAY', help: 'Seconds before the second attempt; doubles.', fallback: '1' },
+    {
+      env: 'PAYMENT_RETRY_DELAY',
+      help: 'Seconds before the second attempt; doubles.',
+      fallback: '1',
+    },
     { min: 0, max: 3600 },
   ),
   deadlineSeconds: integer(
@@ -31,7 +48,11 @@ export const settings = {
     { min: 1, max: 31_536_000 },
   ),
   timeoutSeconds: decimal(
-    { env: 'PAYMENT_TIMEOUT', help: 'Seconds that one call to the provider may take.', fallback: '10' },
+    {
+      env: 'PAYMENT_TIMEOUT',
+      help: 'Seconds that one call to the provider may take.',
+      fallback: '10',
+    },
     { min: 0.1, max: 120 },
   ),
   concurrency: integer(
@@ -101,8 +122,7 @@ export async function createContext(
     threshold: values.failureThreshold,
     recoverySeconds: values.recoverySeconds,
     concurrency: values.concurrency,
-    drainRate: async () =>
-      Math.max(SLOWEST_DRAIN, values.drainFactor * (await usualRate(base.db))),
+    drainRate: async () => Math.max(SLOWEST_DRAIN, values.drainFactor * (await usualRate(base.db))),
   });
   return { ...base, provider, breaker };
 }
@@ -115,7 +135,9 @@ function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' {
 export function checkSettings(values: PaymentsSettings, platform: Platform): readonly string[] {
   const faults: string[] = [];
   if (values.provider === undefined && !isLoopback(platform.host))
-    faults.push(`PAYMENT_PROVIDER: must be named when HOST is ${platform.host}: sandbox or stripe.`);
+    faults.push(
+      `PAYMENT_PROVIDER: must be named when HOST is ${platform.host}: sandbox or stripe.`,
+    );
   if (providerOf(values) === 'sandbox' && values.sandboxUrl === undefined)
     faults.push('SANDBOX_URL: is needed where `serve` does not start the sandbox itself.');
   if (providerOf(values) === 'stripe')

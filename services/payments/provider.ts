@@ -43,7 +43,10 @@ export type ChargeAnswer = Captured | Declined | Faulted | Away;
 export type FindAnswer = ChargeAnswer | { readonly kind: 'none' };
 /** `voided`: nothing was charged under the key, and never will be. */
 export type VoidAnswer = Captured | Faulted | Away | { readonly kind: 'voided' };
-export type RefundAnswer = Faulted | Away | { readonly kind: 'refunded'; readonly reference: string };
+export type RefundAnswer =
+  | Faulted
+  | Away
+  | { readonly kind: 'refunded'; readonly reference: string };
 
 /** What a signed callback says. */
 export interface Callback {
