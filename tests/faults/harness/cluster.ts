@@ -1,0 +1,204 @@
+/**
+ * The system under test as real processes, in one of two topologies: `one` is what `npm start`
+ * runs, on its own embedded PostgreSQL; `many` is every service in a process of its own, on a
+ * PostgreSQL and with a provider that outlive them.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { freePort } from '../../support/waybill.ts';
+import { createMember, type Member } from './member.ts';
+import { startPrivatePostgres, type PrivatePostgres } from './postgres.ts';
+import { openSandbox, type Sandbox } from './sandbox.ts';
+
+export type Topology = 'one' | 'many';
+
+export interface ClusterOptions {
+  readonly topology: Topology;
+  /** Absent: the bus in PostgreSQL. */
+  readonly busUrl?: string | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly root?: string;
+  /** Services that have a second address; `second(service)` starts who listens there. */
+  readonly doubled?: readonly Service[];
+}
+
+export type Service = 'gateway' | 'orders' | 'payments';
+
+export interface Cluster {
+  readonly topology: Topology;
+  readonly url: string;
+  readonly folder: string;
+  readonly sandbox: Sandbox;
+  /** Only in `many`. */
+  readonly postgres: PrivatePostgres | undefined;
+  /** The owner's URL of the database. */
+  databaseUrl(): string;
+  /** The process that runs a service, or the sandbox. */
+  member(service: Service | 'sandbox'): Member;
+  /** The second process of a service; not started. */
+  second(service: Service): Member;
+  readonly members: readonly Member[];
+  stop(): Promise<void>;
+}
+
+const repository = resolve(import.meta.dirname, '../../..');
+const SECRET = 'a-secret-of-the-fault-harness';
+const SANDBOX_SECRET = 'the-control-of-the-fault-harness';
+
+/** Quick retries and a quick provider: a run is about steps, not about waiting. */
+const BRISK = {
+  PAYMENT_RETRY_DELAY: '0.05',
+  PAYMENT_TIMEOUT: '1',
+  PAYMENT_MOCK_SUCCESS_RATE: '1',
+  PAYMENT_MOCK_LATENCY_MIN: '2',
+  PAYMENT_MOCK_LATENCY_MAX: '20',
+  CIRCUIT_BREAKER_FAILURE_THRESHOLD: '50',
+  CIRCUIT_BREAKER_RECOVERY_TIMEOUT: '0.5',
+};
+
+/** Starts it and resolves when every process is ready. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-faults-'));
+  // The database's own user must be able to reach what lies below.
+  chmodSync(folder, 0o755);
+  mkdirSync(join(folder, 'data'));
+  const cluster = await (options.topology === 'one' ? oneProcess : manyProcesses)(options, folder);
+  try {
+    if (options.topology === 'many') await cluster.member('sandbox').start();
+    await Promise.all(
+      cluster.members.filter((one) => one.name !== 'sandbox').map((one) => one.start()),
+    );
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return cluster;
+}
+
+interface Surroundings {
+  readonly env: Record<string, string>;
+  readonly root: string;
+}
+
+function surroundingsOf({ busUrl, env, root }: ClusterOptions): Surroundings {
+  return {
+    root: root ?? repository,
+    env: {
+      ...BRISK,
+      WAYBILL_SECRET: SECRET,
+      SANDBOX_SECRET,
+      AUTH_MODE: 'open',
+      ...(busUrl === undefined ? {} : { BUS_URL: busUrl }),
+      ...env,
+    },
+  };
+}
+
+async function oneProcess(options: ClusterOptions, folder: string): Promise<Cluster> {
+  const { env, root } = surroundingsOf(options);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const dataDir = join(folder, 'data');
+  const whole = createMember({
+    name: 'waybill',
+    root,
+    arguments: ['serve'],
+    env: { ...env, PORT: String(port), DATA_DIR: dataDir },
+    logFile: join(folder, 'waybill.log'),
+    readyUrl: `${url}/readyz`,
+  });
+  const read = (name: string) => readFileSync(join(dataDir, name), 'utf8');
+  const controlUrl = () => (JSON.parse(read('sandbox.json')) as { controlUrl: string }).controlUrl;
+  return {
+    topology: 'one',
+    url,
+    folder,
+    sandbox: openSandbox(controlUrl, SANDBOX_SECRET, join(dataDir, 'sandbox/journal.jsonl')),
+    postgres: undefined,
+    databaseUrl() {
+      const [, , , databasePort] = read('postgres/postmaster.pid').split('\n');
+      const password = read('postgres-password').trim();
+      return `postgres://waybill:${password}@127.0.0.1:${databasePort}/waybill`;
+    },
+    member: () => whole,
+    second() {
+      throw new Error('there is one process');
+    },
+    members: [whole],
+    async stop() {
+      await whole.stop();
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+async function manyProcesses(options: ClusterOptions, folder: string): Promise<Cluster> {
+  const { env, root } = surroundingsOf(options);
+  const { doubled = [] } = options;
+  const services: readonly Service[] = ['gateway', 'orders', 'payments'];
+  const ports = new Map<string, number>();
+  const names = [...services, ...doubled.map((service) => `${service}-2`), 'sandbox', 'control'];
+  for (const name of names) ports.set(name, await freePort());
+  const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
+  const addresses = services.map((service) => {
+    const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
+    return `${service}=${[urlOf(service), ...second].join('|')}`;
+  });
+  const postgres = await startPrivatePostgres(join(folder, 'database'));
+  const shared = {
+    ...env,
+    DATA_DIR: join(folder, 'data'),
+    DATABASE_URL: postgres.url,
+    DISCOVERY_URL: `static:${addresses.join(',')}`,
+    SANDBOX_URL: urlOf('sandbox'),
+    DATABASE_POOL_SIZE: '6',
+  };
+  const memberOf = (name: string, service: string) =>
+    createMember({
+      name,
+      root,
+      arguments: ['serve', service],
+      env: { ...shared, PORT: String(ports.get(name)) },
+      logFile: join(folder, `${name}.log`),
+      readyUrl: `${urlOf(name)}/readyz`,
+    });
+  const sandboxFolder = join(folder, 'sandbox');
+  const sandbox = createMember({
+    name: 'sandbox',
+    root,
+    arguments: ['serve', 'sandbox'],
+    env: {
+      ...shared,
+      SANDBOX_DATA_DIR: sandboxFolder,
+      SANDBOX_PORT: String(ports.get('sandbox')),
+      SANDBOX_CONTROL_PORT: String(ports.get('control')),
+      SANDBOX_CALLBACK_URL: `${urlOf('gateway')}/api/v1/payments/callbacks`,
+    },
+    logFile: join(folder, 'sandbox.log'),
+    readyUrl: `${urlOf('control')}/healthz`,
+  });
+  const firsts = new Map<string, Member>(services.map((name) => [name, memberOf(name, name)]));
+  firsts.set('sandbox', sandbox);
+  const seconds = new Map(doubled.map((service) => [service, memberOf(`${service}-2`, service)]));
+  return {
+    topology: 'many',
+    url: urlOf('gateway'),
+    folder,
+    sandbox: openSandbox(
+      () => urlOf('control'),
+      SANDBOX_SECRET,
+      join(sandboxFolder, 'journal.jsonl'),
+    ),
+    postgres,
+    databaseUrl: () => postgres.url,
+    member: (name) => firsts.get(name) as Member,
+    second: (service) => seconds.get(service) as Member,
+    members: [...firsts.values()],
+    async stop() {
+      await Promise.all([...firsts.values(), ...seconds.values()].map((one) => one.stop()));
+      await postgres.stop();
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/** A PostgreSQL of the harness's own, so that it can be killed in every way. */
+import { execFileSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+import { startEmbeddedDatabase } from '../../../apps/server/embedded-database.ts';
+import { freePort } from '../../support/waybill.ts';
+
+export interface PrivatePostgres {
+  readonly url: string;
+  /** Kills one backend of a service; the server ends all others and recovers. */
+  killBackend(): Promise<void>;
+  /** Kills the postmaster and everything below it, and starts it again on what is on the disk. */
+  killAll(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startPrivatePostgres(folder: string): Promise<PrivatePostgres> {
+  const port = await freePort();
+  let server = await startEmbeddedDatabase(folder, port);
+  return {
+    url: server.url,
+    async killBackend() {
+      const rows = await queryAsOwner<{ pid: number }>(
+        server.url,
+        `select pid from pg_stat_activity where application_name like 'waybill-%'
+         order by random() limit 1`,
+      ).catch(() => []);
+      if (rows[0] !== undefined) signal(rows[0].pid);
+    },
+    async killAll() {
+      const all = [server.pid, ...childrenOf(server.pid)];
+      for (const pid of all) signal(pid);
+      // A server that has not quite gone keeps the next one from starting.
+      while (all.some(isAlive)) await pause(10);
+      server = await startEmbeddedDatabase(folder, port);
+    },
+    stop: () => server.stop(),
+  };
+}
+
+/** Rows of a statement over a connection of its own. */
+export async function queryAsOwner<Row>(
+  url: string,
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3000 });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows as Row[];
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const printed = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+    return printed
+      .split('\n')
+      .map(Number)
+      .filter((child) => child > 0);
+  } catch {
+    return [];
+  }
+}
+
+function signal(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}

@@ -1,0 +1,52 @@
+/** The end of every run: heal, wait until nothing moves, then judge by every witness there is. */
+import { verifyDatabase } from '../../../apps/server/verify/database.ts';
+import type { Cluster } from './cluster.ts';
+import { queryAsOwner } from './postgres.ts';
+import type { Shopper } from './shopper.ts';
+
+export interface Judgement {
+  /** `invariant: what was seen`; empty when everything holds. */
+  readonly violations: readonly string[];
+  readonly orders: number;
+  readonly settledMs: number;
+}
+
+export async function settle(
+  cluster: Cluster,
+  shopper: Shopper,
+  waitSeconds = 60,
+): Promise<Judgement> {
+  await Promise.all(cluster.members.map((member) => member.untilReady()));
+  await cluster.sandbox.control({ mode: 'up' });
+  const report = await verifyDatabase({
+    databaseUrl: cluster.databaseUrl(),
+    journal: cluster.sandbox.journalFile(),
+    client: shopper.journal.attempts,
+    waitSeconds,
+    rowLimit: 3,
+  });
+  const violations = report.verdicts
+    .filter(({ state }) => state === 'violated')
+    .map(({ id, violations: count, rows }) => `${id}: ${count}, as ${JSON.stringify(rows[0])}`);
+  if (!report.quiescent) violations.push(`not-at-rest: after ${waitSeconds} s`);
+  return {
+    violations: [...violations, ...(await unexpected(cluster, shopper))],
+    orders: report.examined['orders'] ?? 0,
+    settledMs: report.waitedMs,
+  };
+}
+
+/** Orders that came to rest, but not where their token and cancellation lead. */
+async function unexpected(cluster: Cluster, shopper: Shopper): Promise<string[]> {
+  const rows = await queryAsOwner<{ id: string; status: string; failure: string | null }>(
+    cluster.databaseUrl(),
+    `select o.id, o.status, p.failure_code as failure from orders.orders o
+     left join payments.payments p on p.order_id = o.id`,
+  );
+  return rows
+    .filter(({ id, status }) => shopper.expected.get(id)?.includes(status) === false)
+    .map(
+      ({ id, status, failure }) =>
+        `unexpected-outcome: ${id} is ${status} (${failure}), not ${shopper.expected.get(id)}`,
+    );
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { FAILPOINTS, type FailpointName } from '../../kit/failpoints.ts';
+import { canRunEngine, ENGINES, type Engine } from './harness/brokers.ts';
+import type { Service, Topology } from './harness/cluster.ts';
+import { ACTIONS, allCells, nameOf, runCells, type Action, type Cell } from './matrix.ts';
+
+function sample(
+  engine: Engine,
+  topology: Topology,
+  chosen: readonly (readonly [FailpointName, Action, Service])[],
+): Cell[] {
+  return chosen.map(([point, action, service]) => {
+    const cells = allCells(engine, topology).filter(
+      (cell) => cell.point === point && cell.action === action && cell.service === service,
+    );
+    if (cells[0] === undefined) throw new Error(`there is no ${action} at ${point} in ${service}`);
+    return cells[0];
+  });
+}
+
+/** A few of the some hundred cells; `npm run soak -- matrix` runs them all. */
+const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
+  postgres: [
+    sample('postgres', 'one', [
+      ['orders.accept.after_commit', 'kill', 'orders'],
+      ['payments.charge.after', 'kill', 'payments'],
+      ['log.publish.after', 'duplicate', 'orders'],
+    ]),
+    sample('postgres', 'many', [
+      ['consumer.before_commit', 'kill', 'payments'],
+      ['payments.settle.before_commit', 'freeze', 'payments'],
+      ['payments.refund.after', 'hang', 'payments'],
+      ['orders.cancel.before_commit', 'throw', 'orders'],
+      ['consumer.pull.before', 'kill', 'orders'],
+    ]),
+  ],
+  amqp: [
+    sample('amqp', 'many', [
+      ['log.publish.before', 'kill', 'orders'],
+      ['consumer.after_commit', 'kill', 'payments'],
+    ]),
+  ],
+  redis: [
+    sample('redis', 'many', [
+      ['log.publish.after', 'kill', 'orders'],
+      ['consumer.after_commit', 'duplicate', 'payments'],
+    ]),
+  ],
+};
+
+it('walks every failpoint with every action', () => {
+  const cells = allCells('postgres', 'many');
+  expect(new Set(cells.map((cell) => cell.point))).toEqual(new Set(FAILPOINTS));
+  expect(new Set(cells.map((cell) => cell.action))).toEqual(new Set(ACTIONS));
+  expect(new Set(cells.map(nameOf)).size).toBe(cells.length);
+});
+
+for (const engine of ENGINES)
+  describe.skipIf(!canRunEngine(`the kill matrix on ${engine}`, engine))(engine, () => {
+    for (const cells of samples[engine])
+      it(`survives ${cells.map(({ action, point }) => `${action} at ${point}`).join(', ')}`, async () => {
+        const results = await runCells(cells);
+        const broken = results.filter(({ violations }) => violations.length > 0);
+        expect(broken.map((one) => [nameOf(one.cell), one.violations])).toEqual([]);
+        expect(results).toHaveLength(cells.length);
+      });
+  });

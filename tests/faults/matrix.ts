@@ -1,0 +1,159 @@
+/**
+ * The kill matrix: at every step boundary the process is killed, the step throws, the step hangs,
+ * the whole process freezes, or the step is done twice, while a handful of orders flows through
+ * it; afterwards everything must have settled as if nothing had happened.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { FAILPOINTS, REPEATABLE, type FailpointName } from '../../kit/failpoints.ts';
+import { until } from '../support/waybill.ts';
+import type { Engine } from './harness/brokers.ts';
+import type { Cluster, Service, Topology } from './harness/cluster.ts';
+import { queryAsOwner } from './harness/postgres.ts';
+import { keepEvidence, withRun, type Run } from './harness/run.ts';
+import { settle } from './harness/settle.ts';
+import { placeHandful } from './mix.ts';
+
+export const ACTIONS = ['kill', 'throw', 'hang', 'freeze', 'duplicate'] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export interface Cell {
+  readonly engine: Engine;
+  readonly topology: Topology;
+  readonly point: FailpointName;
+  readonly action: Action;
+  /** Whose process is armed. */
+  readonly service: Service;
+  /** Passes that come first; in one process the first pass is any service's. */
+  readonly skip: number;
+}
+
+export interface CellResult {
+  readonly cell: Cell;
+  readonly violations: readonly string[];
+  readonly tookMs: number;
+}
+
+/** Every cell there is for an engine and a topology. */
+export function allCells(engine: Engine, topology: Topology): Cell[] {
+  return FAILPOINTS.filter((point) => engine === 'postgres' || point !== LOSS).flatMap((point) =>
+    ACTIONS.filter((action) => action !== 'duplicate' || REPEATABLE.includes(point)).flatMap(
+      (action) =>
+        placesOf(point, topology).map((place) => ({ engine, topology, point, action, ...place })),
+    ),
+  );
+}
+
+/** Passed only where the bus has lost something, which only the bus in PostgreSQL does to order. */
+const LOSS: FailpointName = 'consumer.pull.before';
+
+/** Log and consumer are passed in both services. */
+function placesOf(point: FailpointName, topology: Topology): Pick<Cell, 'service' | 'skip'>[] {
+  if (point.startsWith('orders.')) return [{ service: 'orders', skip: 0 }];
+  if (!/^(log|consumer)\./.test(point)) return [{ service: 'payments', skip: 0 }];
+  if (topology === 'many')
+    return [
+      { service: 'orders', skip: 0 },
+      { service: 'payments', skip: 0 },
+    ];
+  const again = point === LOSS ? [] : [{ service: 'orders' as const, skip: 2 }];
+  return [{ service: 'orders', skip: 0 }, ...again];
+}
+
+export function nameOf({ engine, topology, point, action, service, skip }: Cell): string {
+  const where = topology === 'many' ? ` in ${service}` : skip > 0 ? ` after ${skip} passes` : '';
+  return `${engine} ${topology}: ${action} at ${point}${where}`;
+}
+
+/** Runs cells of one engine and topology, one after the other, on one cluster. */
+export function runCells(
+  cells: readonly Cell[],
+  done: (result: CellResult) => void = () => {},
+): Promise<CellResult[]> {
+  const [first] = cells;
+  if (first === undefined) return Promise.resolve([]);
+  const { engine, topology } = first;
+  const doubled: Service[] = topology === 'many' ? ['orders', 'payments'] : [];
+  return withRun({ engine, topology, doubled }, async (run) => {
+    const results: CellResult[] = [];
+    for (const cell of cells) {
+      const begun = performance.now();
+      const violations = await runCell(run, cell).catch((error: unknown) => [String(error)]);
+      if (violations.length > 0)
+        keepEvidence(run.cluster, `${nameOf(cell)}\n${violations.join('\n')}`);
+      const result = { cell, violations, tookMs: Math.round(performance.now() - begun) };
+      results.push(result);
+      done(result);
+    }
+    return results;
+  });
+}
+
+async function runCell({ cluster, shopper }: Run, cell: Cell): Promise<string[]> {
+  const { point, action, service } = cell;
+  const member = cluster.member(service);
+  const before = member.fired(point);
+  await member.stop();
+  await member.start(armingOf(cell));
+  if (point === LOSS) await swallow(cluster, true);
+  const flow = placeHandful(shopper).then(
+    () => undefined,
+    (error: unknown) => error as Error,
+  );
+  try {
+    await until(() => member.fired(point) > before, 20_000, 20);
+    if (point === LOSS) await swallow(cluster, false);
+    await AFTERMATH[action](cluster, service);
+    const failure = await flow;
+    if (failure !== undefined) throw failure;
+    return [...(await settle(cluster, shopper)).violations];
+  } finally {
+    if (point === LOSS) await swallow(cluster, false);
+    member.thaw();
+    await flow;
+    if (cluster.topology === 'many') await cluster.second(service).stop();
+  }
+}
+
+function armingOf({ point, action, skip }: Cell): string {
+  const arming = `${point}=${action}${skip > 0 ? `@${skip}` : ''}`;
+  // Events are handled one by one only after a batch has failed.
+  return point === 'consumer.singly.before_handle'
+    ? `consumer.before_handle=throw${skip > 0 ? `@${skip}` : ''};${point}=${action}`
+    : arming;
+}
+
+/** Longer than a lease lives. */
+const LEASE_MS = 3800;
+
+const AFTERMATH: Readonly<Record<Action, (cluster: Cluster, service: Service) => Promise<void>>> = {
+  async kill(cluster, service) {
+    await until(() => cluster.member(service).deaths > 0, 5000);
+    await cluster.member(service).untilReady();
+  },
+  async throw() {},
+  async duplicate() {},
+  async hang(cluster, service) {
+    await pause(LEASE_MS);
+    await cluster.member(service).kill9();
+    await cluster.member(service).untilReady();
+  },
+  async freeze(cluster, service) {
+    // The second process takes everything over; the first one wakes up and does not know.
+    if (cluster.topology === 'many') await cluster.second(service).start();
+    await pause(LEASE_MS);
+    cluster.member(service).thaw();
+  },
+};
+
+/** A bus that accepts everything and keeps nothing. */
+async function swallow(cluster: Cluster, on: boolean): Promise<void> {
+  await queryAsOwner(
+    cluster.databaseUrl(),
+    on
+      ? `create or replace function bus.swallow() returns trigger language plpgsql
+           as 'begin return null; end';
+         create or replace trigger swallow before insert on bus.events
+           for each row execute function bus.swallow()`
+      : 'drop trigger if exists swallow on bus.events',
+  );
+}

@@ -1,0 +1,33 @@
+/** A handful of orders that walk every way there is: paid, declined, failing, cancelled, unclear. */
+import { SETTLED, type Shopper } from './harness/shopper.ts';
+
+/** Places the handful at once and follows each to its end. */
+export async function placeHandful(shopper: Shopper): Promise<void> {
+  const settled = (id: string) => shopper.follow(id, SETTLED);
+  const walk = async (token: string, expect: readonly string[]) =>
+    void (await settled((await shopper.place({ token, expect })).id));
+  await Promise.all([
+    walk('tok_ok', ['CONFIRMED']),
+    walk('tok_ok', ['CONFIRMED']),
+    walk('tok_decline', ['PAYMENT_FAILED']),
+    walk('tok_500', ['PAYMENT_FAILED']),
+    walk('tok_reset_after_charge', ['CONFIRMED']),
+    walk('tok_timeout_after_charge', ['CONFIRMED']),
+    walk('tok_double_callback', ['CONFIRMED']),
+    cancelAtOnce(shopper, 'tok_ok'),
+    cancelAtOnce(shopper, 'tok_timeout_after_charge'),
+    cancelWhenPaid(shopper),
+  ]);
+}
+
+async function cancelAtOnce(shopper: Shopper, token: string): Promise<void> {
+  const { id } = await shopper.place({ token });
+  if ((await shopper.cancel(id)) !== 'refused') await shopper.follow(id, ['CANCELLED']);
+}
+
+async function cancelWhenPaid(shopper: Shopper): Promise<void> {
+  const { id } = await shopper.place();
+  await shopper.follow(id, ['CONFIRMED']);
+  await shopper.cancel(id);
+  await shopper.follow(id, ['CANCELLED']);
+}
