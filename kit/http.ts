@@ -23,7 +23,7 @@ import {
 import { newId } from './ids.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
-import type { Call, Route } from './route.ts';
+import type { Call, Reply, Route } from './route.ts';
 import { counter, histogram, inSpan } from './telemetry.ts';
 import { compileBody, compileParameters, createValidators, faultOf } from './validation.ts';
 export type { FastifyInstance, FastifyReply, FastifyRequest };
@@ -223,14 +223,13 @@ function mountRoute<Context>(
   options: MountOptions<Context>,
 ): void {
   const { service, signer, context } = options;
-  const scopeOf = `${service} ${entry.method} ${entry.path}`;
-  const handle = entry.handle.bind(entry) as (
-    call: Call<never, never, never>,
-    c: Context,
-  ) => ReturnType<typeof entry.handle>;
+  const { method, path } = entry;
+  const name = `${method} ${path}`;
+  const attributes = { 'http.route': path, 'service.name': service };
+  const handle = entry.handle.bind(entry) as (call: AnyCall, context: Context) => Promise<Reply>;
   app.route({
-    method: entry.method,
-    url: entry.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    method,
+    url: path.replaceAll(/\{(\w+)\}/g, ':$1'),
     config: { rawBody: entry.rawBody === true, service },
     schema: {
       ...(entry.params === undefined ? {} : { params: entry.params }),
@@ -245,53 +244,60 @@ function mountRoute<Context>(
       done();
     },
     onResponse: (request, reply, done) => {
-      duration.observe(
-        { service, route: entry.path, method: entry.method, status: String(reply.statusCode) },
-        (monotonicMs() - request.startedMs) / 1000,
-      );
+      const seconds = (monotonicMs() - request.startedMs) / 1000;
+      duration.observe({ service, route: path, method, status: String(reply.statusCode) }, seconds);
       done();
     },
     handler: async (request, reply) => {
-      const identity = identify(request, signer, service);
-      const call = {
-        params: request.params,
-        query: request.query,
-        body: request.body,
-        identity,
-        idempotency:
-          entry.idempotent === true
-            ? idempotencyKeyOf(
-                request.headers['idempotency-key'],
-                `${identity.subject} ${scopeOf} ${entry.path.includes('{') ? request.url : ''}`,
-                request.body ?? null,
-                options.idempotencySecret,
-              )
-            : undefined,
-        headers: request.headers,
-        rawBody: request.rawBody,
-        deadline: deadlineIn(deadlineOf(request)),
-        requestId: request.id,
-        log: request.log,
-      } as unknown as Call<never, never, never>;
+      const call = callOf(request, entry, options);
       const parent = request.headers['traceparent'];
-      const answer = await inSpan(
-        `${entry.method} ${entry.path}`,
-        'SERVER',
-        { 'http.route': entry.path, 'service.name': service },
-        () => handle(call, context),
-        typeof parent === 'string' ? parent : undefined,
-      );
-      reply.status(answer.status);
-      if (answer.headers !== undefined) reply.headers(answer.headers);
-      if (answer.body === undefined) return reply.send();
-      return answer.body instanceof Uint8Array || typeof answer.body === 'string'
-        ? reply
-            .type('application/json; charset=utf-8')
-            .serializer((text: string) => text)
-            .send(answer.body)
-        : reply.send(answer.body);
+      const work = () => handle(call, context);
+      const from = typeof parent === 'string' ? parent : undefined;
+      return send(reply, await inSpan(name, 'SERVER', attributes, work, from));
     },
   });
+}
+
+type AnyCall = Call<never, never, never>;
+
+function callOf<Context>(
+  request: FastifyRequest,
+  entry: Route<Context>,
+  { service, signer, idempotencySecret }: MountOptions<Context>,
+): AnyCall {
+  const identity = identify(request, signer, service);
+  const target = entry.path.includes('{') ? request.url : '';
+  return {
+    params: request.params,
+    query: request.query,
+    body: request.body,
+    identity,
+    idempotency:
+      entry.idempotent === true
+        ? idempotencyKeyOf(
+            request.headers['idempotency-key'],
+            `${identity.subject} ${service} ${entry.method} ${entry.path} ${target}`,
+            request.body ?? null,
+            idempotencySecret,
+          )
+        : undefined,
+    headers: request.headers,
+    rawBody: request.rawBody,
+    deadline: deadlineIn(deadlineOf(request)),
+    requestId: request.id,
+    log: request.log,
+  } as unknown as AnyCall;
+}
+
+/** A body that is text already is sent as it is. */
+function send(reply: FastifyReply, { status, headers, body }: Reply): FastifyReply {
+  reply.status(status);
+  if (headers !== undefined) reply.headers(headers);
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return reply.send(body);
+  return reply
+    .type('application/json; charset=utf-8')
+    .serializer((text: string) => text)
+    .send(body);
 }
 
 function bodySchemaOf(schema: object, optional = false): object {

@@ -1,6 +1,7 @@
 /** The one place that makes identifiers and draws random numbers. */
 import { randomBytes } from 'node:crypto';
 import { v7 } from 'uuid';
+import { epochMs } from './clock.ts';
 
 /** Random bytes are drawn 4 KiB at a time: one system call for 256 ids. */
 const POOL = 4096;
@@ -16,7 +17,7 @@ export function newId(): string {
     used = 0;
   }
   const bytes = pool.subarray(used, (used += 16));
-  const now = Date.now();
+  const now = epochMs();
   if (now > lastMs) {
     lastMs = now;
     sequence = bytes.readUInt32BE(6) >>> 1;

@@ -1,31 +1,23 @@
 /** Runs services in this process: configuration, tables, server, loops; and their orderly end. */
 import type { FastifyInstance } from 'fastify';
 import { openBus } from './bus/open.ts';
-import { partitionOf, type Bus } from './bus/port.ts';
 import { openClient, type Client } from './client.ts';
 import { sleep } from './clock.ts';
-import { startConsumer, type ProducerLog } from './consumer.ts';
-import { deadlineIn } from './deadline.ts';
 import { openDatabase, type Database } from './db.ts';
-import { createTopology } from './discovery.ts';
-import { startRelay, trimLog } from './eventlog.ts';
+import { createTopology, type Topology } from './discovery.ts';
 import { armFailpoints } from './failpoints.ts';
 import { mountHealth } from './health.ts';
 import { createServer, mountRoutes } from './http.ts';
-import { trimKeys } from './idempotency.ts';
-import { openIdentitySigner } from './identity.ts';
-import type { Inbox } from './inbox.ts';
+import { openIdentitySigner, type IdentitySigner } from './identity.ts';
 import { kitRoutes } from './kit-routes.ts';
-import { openLeases } from './leases.ts';
 import type { Logger } from './logger.ts';
-import type { Stop } from './loop.ts';
 import { migrateAll, roleOf, rolePassword, type Migrated } from './migrate.ts';
 import { describeRoutes, type OpenApiPart } from './openapi.ts';
 import { deriveKey } from './secrets.ts';
 import type { Service, ServiceContext } from './service.ts';
 import type { Configuration } from './settings.ts';
-import { startTasks } from './tasks.ts';
 import { startTracing } from './telemetry.ts';
+import { startWork, type Running } from './work.ts';
 
 export interface RunOptions {
   readonly services: readonly Service[];
@@ -41,15 +33,6 @@ export interface RunningProcess {
   readonly port: number;
   /** Drains and stops: readiness off, requests in flight answered, loops ended, pools closed. */
   stop(): Promise<void>;
-}
-
-/** One service as it runs here. */
-interface Running {
-  readonly service: Service;
-  readonly context: ServiceContext;
-  readonly db: Database | undefined;
-  readonly bus: Bus | undefined;
-  readonly inboxes: Map<string, Inbox>;
 }
 
 /** Starts the services; resolves when they answer. */
@@ -77,30 +60,7 @@ export async function runServices(options: RunOptions): Promise<RunningProcess> 
     running.push(await prepare(service, configuration, log, client));
   }
   const state = mountHealth(server, running, platform, signer);
-  const documents = new Map<string, OpenApiPart>();
-  for (const { service, context } of running) {
-    await service.entrance?.(server, context as never, {
-      topology,
-      signer,
-      documents,
-      localPaths: services.flatMap((one) =>
-        pathsOf(one).map((path) => ({ service: one.name, path })),
-      ),
-    });
-  }
-  for (const { service, context, db, inboxes } of running) {
-    const routes = [...service.routes, ...kitRoutes({ service, db, inboxes })];
-    documents.set(service.name, describeRoutes(service.name, service.description, routes));
-    await server.register(async (scope) => {
-      mountRoutes(scope, {
-        service: service.name,
-        routes,
-        context: context as never,
-        signer,
-        idempotencySecret: deriveKey(platform.secret, 'idempotency'),
-      });
-    });
-  }
+  await mountAll(server, running, { topology, signer, secret: platform.secret });
   await server.ready();
   const stops = running.map((one) => startWork(one, configuration));
   try {
@@ -127,18 +87,39 @@ export async function runServices(options: RunOptions): Promise<RunningProcess> 
   };
 }
 
-function processName(services: readonly Service[]): string {
-  return services.length === 1 ? `waybill-${services[0]?.name}` : 'waybill';
+interface Surroundings {
+  readonly topology: Topology;
+  readonly signer: IdentitySigner;
+  readonly secret: string;
 }
 
-/** A service's public prefixes, the kit's own included. */
-export function pathsOf(service: Service): string[] {
-  if (service.migrations === undefined) return [...service.paths];
-  return [
-    ...service.paths,
-    `/api/v1/dead-letters/${service.name}`,
-    `/api/v1/dead-tasks/${service.name}`,
-  ];
+/** The entrance's hooks first, so that they stand in front of every route; then the routes. */
+async function mountAll(
+  server: FastifyInstance,
+  running: readonly Running[],
+  { topology, signer, secret }: Surroundings,
+): Promise<void> {
+  const documents = new Map<string, OpenApiPart>();
+  for (const { service, context } of running)
+    await service.entrance?.(server, context as never, { topology, signer, documents });
+  const idempotencySecret = deriveKey(secret, 'idempotency');
+  for (const { service, context, db, inboxes } of running) {
+    const routes = [...service.routes, ...kitRoutes({ service, db, inboxes })];
+    documents.set(service.name, describeRoutes(service.name, service.description, routes));
+    await server.register(async (scope) => {
+      mountRoutes(scope, {
+        service: service.name,
+        routes,
+        context: context as never,
+        signer,
+        idempotencySecret,
+      });
+    });
+  }
+}
+
+function processName(services: readonly Service[]): string {
+  return services.length === 1 ? `waybill-${services[0]?.name}` : 'waybill';
 }
 
 /** Brings the tables of these services up to date; tells what had to be done. */
@@ -210,67 +191,6 @@ function noDatabase(name: string): Database {
       throw new Error(`${name} keeps no data`);
     },
   });
-}
-
-/** Starts relay, consumers, tasks and sweeps of one service. */
-function startWork(running: Running, configuration: Configuration): Stop {
-  const { service, context, db, bus, inboxes } = running;
-  if (db === undefined || bus === undefined) return async () => {};
-  const { log } = context;
-  const leases = openLeases(db, log);
-  const producer = producerLog(context.client);
-  startRelay(db, leases, bus, []);
-  for (const consumer of service.consumers) {
-    const handlers = consumer.handlers as Record<string, (...parts: unknown[]) => Promise<void>>;
-    inboxes.set(consumer.topic, {
-      topic: consumer.topic,
-      db,
-      log,
-      handle: (tx, type, events) => handlers[type]?.(tx, events, context) ?? Promise.resolve(),
-      partitionOf: (key) => partitionOf(key, bus.partitions),
-      missing: (key, afterVersion) => producer.ofKey(consumer.topic, key, afterVersion),
-    });
-    startConsumer(inboxes.get(consumer.topic) as Inbox, { leases, bus, producer });
-  }
-  const stopTasks = startTasks(db, log, service.tasks, context as never);
-  const upkeep = [
-    {
-      name: 'trim log',
-      everyMs: 60_000,
-      run: () => trimLog(db, configuration.platform.logRetentionDays),
-    },
-    { name: 'trim idempotency keys', everyMs: 60_000, run: () => trimKeys(db) },
-    { name: 'trim bus', everyMs: 10_000, run: async () => bus.trim?.(service.name) },
-    ...service.sweeps.map((sweep) => ({ ...sweep, run: () => sweep.run(context as never) })),
-  ];
-  for (const sweep of upkeep)
-    leases.hold(`sweep ${sweep.name}`, async (signal) => {
-      while (!signal.aborted) {
-        await sweep.run();
-        await sleep(sweep.everyMs, signal);
-      }
-    });
-  return async () => {
-    await stopTasks();
-    await leases.stop();
-  };
-}
-
-/** Asks a producer for its log, wherever it runs. */
-function producerLog(client: Client): ProducerLog {
-  const ask = async <Event>(topic: string, query: Record<string, string | number>) => {
-    const path = `/internal/log/${topic}`;
-    const reply = await client.call<{ events: Event[] }>(
-      topic,
-      { method: 'GET', path, query, idempotent: true },
-      deadlineIn(5000),
-    );
-    return reply.events;
-  };
-  return {
-    ofKey: (topic, key, afterVersion) => ask(topic, { key, after_version: afterVersion }),
-    heads: (topic, after) => ask(topic, { after }),
-  };
 }
 
 const DRAIN_MS = 10_000;

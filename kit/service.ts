@@ -60,8 +60,6 @@ export interface Entrance {
   readonly signer: IdentitySigner;
   /** The documents of the services in this process. */
   readonly documents: ReadonlyMap<string, OpenApiPart>;
-  /** The service that owns a path in this process, by its prefixes. */
-  readonly localPaths: readonly { readonly service: string; readonly path: string }[];
 }
 
 /** A definition whose own types are sealed, as tables of services hold it. */
