@@ -8,7 +8,7 @@
 //
 // FAULT_EVIDENCE names a folder for logs and journals of what failed.
 import { parseArgs } from 'node:util';
-import { runs } from '../tests/faults/soak.ts';
+import { names, soak } from '../tests/faults/soak.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,14 +22,11 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string' },
   },
 });
-const run = runs[positionals[0] ?? ''];
-if (run === undefined) {
-  console.error(`npm run soak -- ${Object.keys(runs).join(' | ')}`);
-  process.exit(1);
-}
 const begun = performance.now();
-const good = await run(values);
-console.log(
-  `${good ? 'held' : 'VIOLATED'}, in ${((performance.now() - begun) / 1000).toFixed(0)} s`,
-);
-process.exit(good ? 0 : 1);
+const held = await soak(positionals[0] ?? '', values);
+if (held === undefined) console.error(`npm run soak -- ${names.join(' | ')}`);
+else
+  console.log(
+    `${held ? 'held' : 'VIOLATED'}, in ${Math.round((performance.now() - begun) / 1000)} s`,
+  );
+process.exit(held === true ? 0 : 1);

@@ -56,7 +56,7 @@ it('walks every failpoint with every action', () => {
 });
 
 for (const engine of ENGINES)
-  describe.skipIf(!canRunEngine(`the kill matrix on ${engine}`, engine))(engine, () => {
+  describe.skipIf(!canRunEngine(`the kill matrix on ${engine}`, engine))(`on ${engine}`, () => {
     for (const cells of samples[engine])
       it(`survives ${cells.map(({ action, point }) => `${action} at ${point}`).join(', ')}`, async () => {
         const results = await runCells(cells);

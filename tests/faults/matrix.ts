@@ -67,13 +67,14 @@ export function nameOf({ engine, topology, point, action, service, skip }: Cell)
 /** Runs cells of one engine and topology, one after the other, on one cluster. */
 export function runCells(
   cells: readonly Cell[],
+  root?: string,
   done: (result: CellResult) => void = () => {},
 ): Promise<CellResult[]> {
   const [first] = cells;
   if (first === undefined) return Promise.resolve([]);
   const { engine, topology } = first;
   const doubled: Service[] = topology === 'many' ? ['orders', 'payments'] : [];
-  return withRun({ engine, topology, doubled }, async (run) => {
+  return withRun({ engine, topology, doubled, root }, async (run) => {
     const results: CellResult[] = [];
     for (const cell of cells) {
       const begun = performance.now();

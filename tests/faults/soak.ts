@@ -1,6 +1,9 @@
 /** The full-size runs behind `npm run soak`, each printing its figures. True: everything held. */
+import { atExit } from './harness/at-exit.ts';
 import { ENGINES, type Engine } from './harness/brokers.ts';
 import type { Topology } from './harness/cluster.ts';
+import { copyTree } from './harness/tree.ts';
+import { describeKills, runKills } from './kills.ts';
 import { allCells, nameOf, runCells } from './matrix.ts';
 
 export interface SoakOptions {
@@ -13,13 +16,27 @@ export interface SoakOptions {
   readonly minutes?: string;
 }
 
-type SoakRun = (options: SoakOptions) => Promise<boolean>;
+/** Runs from a copy of the sources in `root`, so that edits during hours of running are not seen. */
+type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
-export const runs: Readonly<Record<string, SoakRun>> = { matrix };
+const table: Readonly<Record<string, SoakRun>> = { matrix, kills };
+
+export const names = Object.keys(table);
+
+/** Runs by name; undefined when there is no such run. */
+export async function soak(name: string, options: SoakOptions): Promise<boolean | undefined> {
+  const run = table[name];
+  if (run === undefined) return undefined;
+  const tree = copyTree();
+  atExit(tree.remove);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  return run(options, tree.root);
+}
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function matrix({ engine, topology, only, parallel = '2' }: SoakOptions): Promise<boolean> {
+async function matrix(options: SoakOptions, root: string): Promise<boolean> {
+  const { engine, topology, only, parallel = '2' } = options;
   const engines = engine === undefined ? ENGINES : [engine as Engine];
   const topologies: Topology[] = topology === undefined ? ['one', 'many'] : [topology as Topology];
   let broken = 0;
@@ -32,7 +49,7 @@ async function matrix({ engine, topology, only, parallel = '2' }: SoakOptions): 
       );
       await Promise.all(
         lanes.map((lane) =>
-          runCells(lane, ({ cell, violations, tookMs }) => {
+          runCells(lane, root, ({ cell, violations, tookMs }) => {
             if (violations.length === 0) held++;
             else broken++;
             print(`${violations.length === 0 ? 'ok ' : 'BAD'} ${nameOf(cell)} (${tookMs} ms)`);
@@ -43,4 +60,16 @@ async function matrix({ engine, topology, only, parallel = '2' }: SoakOptions): 
     }
   print(`${held + broken} cells: ${held} held, ${broken} did not`);
   return broken === 0;
+}
+
+async function kills(options: SoakOptions, root: string): Promise<boolean> {
+  const report = await runKills({
+    engine: (options.engine ?? 'postgres') as Engine,
+    kills: Number(options.kills ?? 100),
+    meanPauseMs: 4000,
+    ordersPerSecond: 10,
+    root,
+  });
+  for (const line of [...describeKills(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
 }

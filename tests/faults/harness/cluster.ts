@@ -3,13 +3,15 @@
  * runs, on its own embedded PostgreSQL; `many` is every service in a process of its own, on a
  * PostgreSQL and with a provider that outlive them.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { freePort } from '../../support/waybill.ts';
+import { atExit } from './at-exit.ts';
 import { createMember, type Member } from './member.ts';
-import { startPrivatePostgres, type PrivatePostgres } from './postgres.ts';
+import { signal, startPrivatePostgres, type PrivatePostgres } from './postgres.ts';
 import { openSandbox, type Sandbox } from './sandbox.ts';
+import { repository } from './tree.ts';
 
 export type Topology = 'one' | 'many';
 
@@ -18,7 +20,7 @@ export interface ClusterOptions {
   /** Absent: the bus in PostgreSQL. */
   readonly busUrl?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
-  readonly root?: string;
+  readonly root?: string | undefined;
   /** Services that have a second address; `second(service)` starts who listens there. */
   readonly doubled?: readonly Service[];
 }
@@ -42,7 +44,6 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-const repository = resolve(import.meta.dirname, '../../..');
 const SECRET = 'a-secret-of-the-fault-harness';
 const SANDBOX_SECRET = 'the-control-of-the-fault-harness';
 
@@ -109,6 +110,10 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
     readyUrl: `${url}/readyz`,
   });
   const read = (name: string) => readFileSync(join(dataDir, name), 'utf8');
+  const postmaster = () => read('postgres/postmaster.pid').split('\n');
+  const forget = atExit(() => {
+    if (existsSync(join(dataDir, 'postgres/postmaster.pid'))) signal(Number(postmaster()[0]));
+  });
   const controlUrl = () => (JSON.parse(read('sandbox.json')) as { controlUrl: string }).controlUrl;
   return {
     topology: 'one',
@@ -117,7 +122,7 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
     sandbox: openSandbox(controlUrl, SANDBOX_SECRET, join(dataDir, 'sandbox/journal.jsonl')),
     postgres: undefined,
     databaseUrl() {
-      const [, , , databasePort] = read('postgres/postmaster.pid').split('\n');
+      const [, , , databasePort] = postmaster();
       const password = read('postgres-password').trim();
       return `postgres://waybill:${password}@127.0.0.1:${databasePort}/waybill`;
     },
@@ -128,6 +133,7 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
     members: [whole],
     async stop() {
       await whole.stop();
+      forget();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../../support/waybill.ts';
+import { atExit } from './at-exit.ts';
 
 export interface MemberOptions {
   readonly name: string;
@@ -51,6 +52,8 @@ export function createMember(options: MemberOptions): Member {
   const isRunning = () =>
     child !== undefined && child.exitCode === null && child.signalCode === null;
   const print = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '');
+
+  atExit(() => isRunning() && child?.kill('SIGKILL'));
 
   const launch = (failpoints: string | undefined): void => {
     const log = openSync(logFile, 'a');

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { startEmbeddedDatabase } from '../../../apps/server/embedded-database.ts';
 import { freePort } from '../../support/waybill.ts';
+import { atExit } from './at-exit.ts';
 
 export interface PrivatePostgres {
   readonly url: string;
@@ -17,6 +18,7 @@ export interface PrivatePostgres {
 export async function startPrivatePostgres(folder: string): Promise<PrivatePostgres> {
   const port = await freePort();
   let server = await startEmbeddedDatabase(folder, port);
+  const forget = atExit(() => signal(server.pid));
   return {
     url: server.url,
     async killBackend() {
@@ -34,7 +36,10 @@ export async function startPrivatePostgres(folder: string): Promise<PrivatePostg
       while (all.some(isAlive)) await pause(10);
       server = await startEmbeddedDatabase(folder, port);
     },
-    stop: () => server.stop(),
+    async stop() {
+      await server.stop();
+      forget();
+    },
   };
 }
 
@@ -66,7 +71,8 @@ function childrenOf(pid: number): number[] {
   }
 }
 
-function signal(pid: number): void {
+/** SIGKILL; a process that has gone already is no fault. */
+export function signal(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {

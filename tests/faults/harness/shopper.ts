@@ -38,13 +38,11 @@ export interface Wish {
   readonly token?: string;
   /** What must come of it; `CONFIRMED` when left out. */
   readonly expect?: readonly string[];
-  readonly client?: string;
 }
 
 export const SETTLED = ['CONFIRMED', 'PAYMENT_FAILED', 'CANCELLED'];
 
 interface Call {
-  readonly client: string;
   readonly op: Operation;
   readonly method: 'GET' | 'POST';
   readonly path: string;
@@ -101,7 +99,7 @@ export function openShopper(options: ShopperOptions): Shopper {
     const body = (clear ? reply?.body : {}) as Partial<Order>;
     const tookMs = performance.now() - begun;
     journal.record({
-      client: call.client,
+      client: name,
       op: call.op,
       outcome: !clear ? 'unknown' : (reply?.status ?? 0) < 300 ? 'ok' : 'fail',
       http: reply?.status ?? null,
@@ -126,9 +124,9 @@ export function openShopper(options: ShopperOptions): Shopper {
     }
   };
 
-  const get = async (id: string, client = 'reader') => {
+  const get = async (id: string) => {
     const path = `/api/v1/orders/${id}`;
-    const reply = await ask({ client, op: 'get', method: 'GET', path, orderId: id });
+    const reply = await ask({ op: 'get', method: 'GET', path, orderId: id });
     if (reply.status !== 200) throw new Error(`reading ${id} was answered ${reply.status}`);
     return reply.body as Order;
   };
@@ -137,7 +135,7 @@ export function openShopper(options: ShopperOptions): Shopper {
     journal,
     expected,
     acceptances,
-    async place({ token = 'tok_ok', expect = ['CONFIRMED'], client = 'shopper' } = {}) {
+    async place({ token = 'tok_ok', expect = ['CONFIRMED'] } = {}) {
       const key = `${name}-${serial++}`;
       const body = {
         customer_id: `customer-${serial % 50}`,
@@ -149,7 +147,7 @@ export function openShopper(options: ShopperOptions): Shopper {
         payment: { method: 'card', token },
       };
       const path = '/api/v1/orders';
-      const reply = await ask({ client, op: 'create', method: 'POST', path, body, key });
+      const reply = await ask({ op: 'create', method: 'POST', path, body, key });
       if (reply.status !== 202) throw new Error(`an order was answered ${reply.status}`);
       const order = reply.body as Order;
       expected.set(order.id, expect);
@@ -159,7 +157,7 @@ export function openShopper(options: ShopperOptions): Shopper {
       const key = `${name}-${serial++}`;
       const path = `/api/v1/orders/${id}/cancel`;
       const body = { reason: 'changed my mind' };
-      const call = { client: 'canceller', op: 'cancel', method: 'POST' } as const;
+      const call = { op: 'cancel', method: 'POST' } as const;
       const reply = await ask({ ...call, path, body, key, orderId: id });
       if (reply.status === 409) return 'refused';
       if (reply.status >= 300) throw new Error(`cancelling ${id} was answered ${reply.status}`);
@@ -169,12 +167,12 @@ export function openShopper(options: ShopperOptions): Shopper {
     get,
     async follow(id, states, timeoutMs = 60_000) {
       const end = performance.now() + timeoutMs;
-      for (;;) {
-        const order = await get(id, 'follower');
+      for (let delay = 30; ; delay = Math.min(delay * 1.4, 1000)) {
+        const order = await get(id);
         if (states.includes(order.status)) return order;
         if (performance.now() > end)
           throw new Error(`${id} is ${order.status}, not ${states.join(' or ')}`);
-        await pause(40);
+        await pause(delay);
       }
     },
     async close() {
