@@ -61,8 +61,7 @@ export async function startEmbeddedDatabase(
   const server = left ?? (await launch(files, dataDir, password, port));
   await createDatabase(server.port, password);
   const ownerFile = resolve(dataDir, 'postgres-owner');
-  const shared =
-    left !== undefined && (use === 'borrow' || isAlive(readPid(ownerFile)));
+  const shared = left !== undefined && (use === 'borrow' || isAlive(readPid(ownerFile)));
   if (!shared) writeFileSync(ownerFile, String(process.pid));
   let { pid } = server;
   return {

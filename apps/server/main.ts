@@ -2,40 +2,214 @@
 import { Command } from 'commander';
 import { ConfigurationFault } from '@waybill/kit/config.ts';
 import { Outage } from '@waybill/kit/errors.ts';
+import manifest from './package.json' with { type: 'json' };
+import { numberIn, secondsIn } from './platform.ts';
 import { serviceNames, UsageFault } from './services.ts';
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 64)
-    throw new UsageFault(`--workers must be a whole number from 1 to 64, not "${text}".`);
-  return value;
-}
-
-function describeCommands(): Command {
-  const program = new Command('waybill').description(
-    'An order platform: it takes an order from checkout to doorstep and back.',
-  );
-  program
-    .command('serve')
-    .description(
-      `Run services until Ctrl-C: all of them, or those named (${serviceNames.join(', ')}, sandbox).`,
-    )
-    .argument('[services...]', 'which services this process runs')
-    .option('--workers <n>', 'processes that share the port and the work', count, 1)
-    .action(async (names: string[], options: { workers: number }) =>
-      (await import('./commands/serve.ts')).serve(names, options),
-    );
-  return program;
-}
 
 /** Runs the command line; a mistake of the caller's is one sentence and exit code 1. */
 export async function main(argv: readonly string[]): Promise<void> {
   try {
-    await describeCommands().parseAsync(argv as string[]);
+    await describeCommands().parseAsync(argv);
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
     process.exit(1);
   }
+}
+
+function describeCommands(): Command {
+  const program = new Command('waybill')
+    .description('An order platform: it takes an order from checkout to doorstep and back.')
+    .version(manifest.version)
+    .enablePositionalOptions()
+    .addHelpText(
+      'after',
+      `
+Settings come from the environment and from .env in the working folder; "waybill config" shows
+them. Exit code 0: all is well; 1: something is not, and is told.
+
+Begin with:
+  $ waybill serve
+  $ waybill demo --orders 200        (in another terminal)
+  $ waybill verify --wait 30`,
+    );
+  addServing(program);
+  addLooking(program);
+  addTrying(program);
+  return program;
+}
+
+function addServing(program: Command): void {
+  program
+    .command('serve')
+    .description('Run services until Ctrl-C.')
+    .summary('run services until Ctrl-C')
+    .argument('[services...]', `any of ${serviceNames.join(', ')}, sandbox; all when none is named`)
+    .option('--workers <n>', 'processes that share port and work', numberIn('--workers', 1, 64), 1)
+    .addHelpText(
+      'after',
+      `
+Without names it brings its own PostgreSQL (in DATA_DIR) and a simulated payment gateway. With
+names it runs those services alone, and needs DATABASE_URL.
+
+Examples:
+  $ waybill serve
+  $ PORT=8080 waybill serve --workers 2
+  $ DATABASE_URL=postgres://… waybill serve orders payments`,
+    )
+    .action(async (names: string[], options: { workers: number }) =>
+      (await import('./commands/serve.ts')).serve(names, options),
+    );
+  program
+    .command('migrate')
+    .description('Bring the tables and roles of services up to date, and end.')
+    .summary('bring tables and roles up to date')
+    .argument('[services...]', 'all when none is named')
+    .addHelpText(
+      'after',
+      `
+Works on DATABASE_URL, as the owner; without it on the embedded database. "waybill serve" does the
+same at its start, so this is for deployments that want it as a step of its own.
+
+Example:
+  $ DATABASE_URL=postgres://… waybill migrate`,
+    )
+    .action(async (names: string[]) =>
+      (await import('./commands/migrate.ts')).migrateDatabase(names),
+    );
+  program
+    .command('database')
+    .description('Run the embedded PostgreSQL alone until Ctrl-C, for other processes to use.')
+    .summary('run the embedded PostgreSQL alone')
+    .option('--port <n>', 'its port; a free one when left out', numberIn('--port', 1, 65_535))
+    .option('--show-url', 'print its address with the password on standard output')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ waybill database --port 5433 --show-url &
+  $ DATABASE_URL=postgres://… waybill serve payments`,
+    )
+    .action(async (options) => (await import('./commands/database.ts')).runDatabase(options));
+}
+
+function addLooking(program: Command): void {
+  program
+    .command('config')
+    .description('Print every setting: its value in effect, and where that comes from.')
+    .summary('print the settings in effect')
+    .addHelpText('after', '\nSecrets are hidden. All faults are listed at once, with exit code 1.')
+    .action(async () => (await import('./commands/config.ts')).showConfiguration());
+  program
+    .command('verify')
+    .description('Judge the invariants of the platform on what is in the database.')
+    .summary('judge the invariants')
+    .option('--journal <file|url>', "the payment sandbox's own journal; default: DATA_DIR/sandbox")
+    .option(
+      '--client <file>',
+      'what clients saw, as NDJSON: op, outcome, http, order_id, idem_key, …',
+    )
+    .option('--database-url <url>', "the owner's; default: DATABASE_URL, or the embedded database")
+    .option(
+      '--wait <time>',
+      'let work come to rest first, this long at most',
+      secondsIn('--wait'),
+      0,
+    )
+    .option('--json', 'print the report as JSON')
+    .addHelpText(
+      'after',
+      `
+Every check returns the rows that break it: orders that never settle, charges that were made twice,
+events that were lost, money that nobody can explain. The sandbox's journal is the second witness.
+Nothing is changed, so it may run beside a running Waybill; work under way is told as open.
+
+Examples:
+  $ waybill verify --wait 30s
+  $ waybill verify --database-url postgres://… --journal http://127.0.0.1:21190/journal`,
+    )
+    .action(async (options) => (await import('./commands/verify.ts')).verify(options));
+  addDeadLetters(program);
+}
+
+function addDeadLetters(program: Command): void {
+  const command = program
+    .command('deadletters')
+    .description('Events and tasks that failed for good: list them, or try them again.')
+    .summary('list or replay what failed for good');
+  const narrowed = (name: string, description: string) =>
+    command
+      .command(name)
+      .description(description)
+      .option('--service <name>', 'of this service alone')
+      .option('--topic <name>', 'events of this topic alone')
+      .option('--kind <name>', 'tasks of this kind alone')
+      .option('--key <key>', 'of this key (an order, say) alone')
+      .option('--url <url>', 'where Waybill listens')
+      .option('--token <token>', 'an access token of an operator');
+  command.addHelpText(
+    'after',
+    `
+Examples:
+  $ waybill deadletters list
+  $ waybill deadletters replay --service payments --topic orders --key 0198…`,
+  );
+  narrowed('list', 'List them, oldest first; exit code 1 when there are any.').action(
+    async (options) => (await import('./commands/deadletters.ts')).listDeadLetters(options),
+  );
+  narrowed('replay', 'Try them again, in order.').action(async (options) =>
+    (await import('./commands/deadletters.ts')).replayDeadLetters(options),
+  );
+}
+
+function addTrying(program: Command): void {
+  program
+    .command('demo')
+    .description('Place orders at a running Waybill and follow them, live.')
+    .summary('place orders and follow them')
+    .option('--orders <n>', 'how many', numberIn('--orders', 1, 1_000_000), 100)
+    .option(
+      '--rate <n>',
+      'orders a second; else as fast as answers come',
+      numberIn('--rate', 0.01, 100_000, false),
+    )
+    .option('--concurrency <n>', 'customers at once', numberIn('--concurrency', 1, 1000), 8)
+    .option('--timeout <time>', 'how long to wait for the last orders', secondsIn('--timeout'), 120)
+    .option('--url <url>', 'where Waybill listens; default: this machine, at PORT')
+    .option('--token <token>', 'an access token, where one is needed')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ waybill demo
+  $ waybill demo --orders 5000 --rate 100
+  $ waybill demo --url https://orders.example --token "$(waybill token --subject me --role operator)"`,
+    )
+    .action(async (options) => (await import('./commands/demo.ts')).demo(options));
+  program
+    .command('token')
+    .description('Print an access token that the Waybill of the same DATA_DIR believes.')
+    .summary('print an access token for development')
+    .requiredOption('--subject <name>', 'who it is for')
+    .requiredOption('--role <name...>', 'customer, executor, operator, admin or service')
+    .option('--executor <id>', 'the executor that an executor is')
+    .option('--ttl <time>', 'how long it is good for', secondsIn('--ttl'), 3600)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ waybill token --subject anna --role customer
+  $ curl -H "authorization: Bearer $(waybill token --subject desk --role operator)" …`,
+    )
+    .action(async (options) => (await import('./commands/token.ts')).printToken(options));
+  program
+    .command('bench')
+    .description('Measure what Waybill costs; "waybill bench --help" tells more.')
+    .summary('measure what it costs')
+    .argument('[arguments...]')
+    .helpOption(false)
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (argv: string[]) => (await import('@waybill/bench/main.ts')).bench(argv));
 }
 
 function explain(error: unknown): string {

@@ -69,7 +69,7 @@ describe('clean books', () => {
       client: cleanCalls(),
     });
     expect(report).toMatchObject({ ok: true, quiescent: true });
-    expect(report.examined).toMatchObject({ orders: 6, payments: 5, journal: 6 });
+    expect(report.examined).toMatchObject({ orders: 6, payments: 5, journal_entries: 6 });
     expect(report.verdicts.map(({ id }) => id)).toEqual(checks.map(({ id }) => id));
   });
 

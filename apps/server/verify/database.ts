@@ -88,7 +88,11 @@ export async function judgeSnapshot(
   return {
     ok: verdicts.every((verdict) => verdict.state !== 'violated'),
     quiescent: !verdicts.some(({ id, violations }) => violations > 0 && pending.includes(id)),
-    examined: { ...examined, ...Object.fromEntries(witnesses) },
+    examined: {
+      ...examined,
+      journal_entries: witnesses.get('journal') ?? 0,
+      client_calls: witnesses.get('client') ?? 0,
+    },
     verdicts,
   };
 }
