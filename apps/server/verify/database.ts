@@ -118,12 +118,19 @@ async function connect(databaseUrl: string): Promise<pg.Client> {
 async function waitForRest(client: pg.Client, seconds: number): Promise<number> {
   const begin = monotonicMs();
   const pending = checks.filter((check) => check.pending);
+  // On one snapshot: between two statements work could pass from what was looked at already to
+  // what is looked at next, and be seen nowhere.
   const busy = async () => {
-    for (const { sql } of pending) {
-      const { rows } = await client.query<{ busy: boolean }>(`select exists (${sql}) as busy`);
-      if (rows[0]?.busy === true) return true;
+    await client.query('begin isolation level repeatable read read only');
+    try {
+      for (const { sql } of pending) {
+        const { rows } = await client.query<{ busy: boolean }>(`select exists (${sql}) as busy`);
+        if (rows[0]?.busy === true) return true;
+      }
+      return false;
+    } finally {
+      await client.query('commit');
     }
-    return false;
   };
   while (monotonicMs() - begin < seconds * 1000 && (await busy())) await sleep(POLL_MS);
   return seconds === 0 ? 0 : Math.round(monotonicMs() - begin);
