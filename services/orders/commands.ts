@@ -187,7 +187,8 @@ async function replay(context: OrdersContext, idempotency: IdempotencyKey): Prom
       headers: { 'retry-after': '1' },
     });
   const row = await findOrder(context.db, judgeKept(idempotency, kept).response);
-  if (row === undefined) throw new Error(`the order of idempotency key ${kept.response} is gone`);
+  if (row === undefined)
+    throw new Error(`the order ${String(kept.response)} of an idempotency key is gone`);
   return renderOrder(asAccepted(row));
 }
 

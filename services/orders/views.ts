@@ -53,7 +53,8 @@ export async function listOrders(
 /** Exact to 10 000; above, the planner's estimate. */
 async function countOrders(db: Database, filter: Filter) {
   const [row] = await db.queryOnce<{ total: bigint }>(
-    `select count(*) as total from (select from orders ${where(filter)} limit ${EXACT_TOTAL + 1}) o`,
+    `select count(*) as total
+     from (select from orders ${where(filter)} limit ${EXACT_TOTAL + 1}) counted`,
     filter.values,
   );
   const total = Number(row?.total ?? 0n);
@@ -89,15 +90,18 @@ function where({ conditions }: Filter): string {
   return conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
 }
 
-/** The text is searched literally: `%` and `_` are themselves. */
+/**
+ * The text is searched literally: `%` and `_` are themselves. What looks like a number or an id of
+ * ours may be a reference of the caller's all the same.
+ */
 function search(filter: Filter, q: string): void {
-  if (/^[1-9]\d{0,15}$/.test(q)) add(filter, 'number =', q);
-  else if (isUuid(q)) add(filter, 'id =', q, '::uuid');
-  else {
-    filter.values.push(`${q.normalize('NFC').replaceAll(/[\\%_]/g, String.raw`\$&`)}%`);
-    const place = `$${filter.values.length}`;
-    filter.conditions.push(`(reference like ${place} or customer_id like ${place})`);
-  }
+  const { values } = filter;
+  values.push(`${q.normalize('NFC').replaceAll(/[\\%_]/g, String.raw`\$&`)}%`);
+  const begins = `reference like $${values.length} or customer_id like $${values.length}`;
+  const exact = /^[1-9]\d{0,15}$/.test(q) ? 'number' : isUuid(q) ? 'id' : undefined;
+  if (exact !== undefined) values.push(q);
+  const is = exact === undefined ? '' : ` or ${exact} = $${values.length}`;
+  filter.conditions.push(`(${begins}${is})`);
 }
 
 function statusOf(text: string): OrderStatus {
@@ -107,7 +111,7 @@ function statusOf(text: string): OrderStatus {
   return status;
 }
 
-/** Milliseconds of a moment; a space for the zone's + (as query strings decode it) is understood. */
+/** Milliseconds of a moment; a zone's + may be a space, as query strings decode it. */
 function momentOf(name: string, text: string): number {
   const normal = text.replace(/^(\S{10}) /, '$1T').replace(/ (\d{2}:?\d{2})$/, '+$1');
   const hasZone = /([Zz]|[+-]\d{2}:?\d{2})$/.test(normal.slice(10));
