@@ -68,9 +68,13 @@ const parsers: pg.CustomTypesConfig = {
     types.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as never,
 };
 
-/** `2026-01-02 03:04:05.678+00`, as the server writes it in UTC, becomes `2026-01-02T03:04:05.678Z`. */
+/**
+ * `2026-01-02 03:04:05.67+00`, as the server writes it in UTC, becomes `2026-01-02T03:04:05.670Z`:
+ * the zeros that it leaves out come back, so that a moment reads the same before it was stored.
+ */
 function rfc3339(value: string): string {
-  return `${value.slice(0, 10)}T${value.slice(11, -3)}Z`;
+  const time = value.slice(11, -3);
+  return `${value.slice(0, 10)}T${time.length === 8 ? `${time}.000` : time.padEnd(12, '0')}Z`;
 }
 
 const OUTAGE_CODES =

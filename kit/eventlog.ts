@@ -47,17 +47,26 @@ const lastPosition = gauge('waybill_log_position', 'Last position given', ['topi
 const pending = gauge('waybill_outbox_pending_events', 'Events not yet published', ['topic']);
 const oldest = gauge('waybill_outbox_oldest_age_seconds', 'Age of the oldest of them', ['topic']);
 
+/** How often an idle relay looks for events that somebody else numbered. */
+const LOOK_BACK_ROUNDS = 20;
+
 /** Sequences and publishes this service's log for as long as this process holds its lease. */
 export function startRelay(db: Database, leases: Leases, bus: Bus, groups: readonly string[]) {
   const topic = db.service;
   return leases.hold(`relay ${topic}`, async (signal) => {
     await bus.declare(topic, groups);
     let published = await publishedPosition(db);
+    let idleRounds = 0;
+    // Numbered and not published: left by a relay that died, or numbered by one that lost its lease.
+    let behind = true;
     while (!signal.aborted) {
-      const sequenced = await sequence(db);
-      const events = await readForBus(db, published, BATCH);
+      const fresh = await sequence(db);
+      const next = fresh[0]?.position ?? published + 1;
+      const events = behind || next !== published + 1 ? await readForBus(db, published) : fresh;
+      behind = events !== fresh && events.length === BATCH;
       if (events.length === 0) {
-        if (sequenced === 0) await waitForWake(`log:${topic}`, IDLE_MS, signal);
+        await waitForWake(`log:${topic}`, IDLE_MS, signal);
+        behind = ++idleRounds % LOOK_BACK_ROUNDS === 0;
         continue;
       }
       await failpoint('log.publish.before');
@@ -76,11 +85,11 @@ async function publishedPosition(db: Database): Promise<number> {
   return Number(rows[0]?.published ?? 0n);
 }
 
-async function sequence(db: Database): Promise<number> {
-  const rows = await db.query<{ added: bigint }>('select sequence_log($1) as added', [BATCH]);
-  const added = Number(rows[0]?.added ?? 0n);
-  if (added > 0) await failpoint('log.sequence.after_commit');
-  return added;
+/** Numbers what was committed since, and returns it in order. */
+async function sequence(db: Database): Promise<OutgoingEvent[]> {
+  const rows = await db.query<OutgoingRow>('select * from sequence_log($1)', [BATCH]);
+  if (rows.length > 0) await failpoint('log.sequence.after_commit');
+  return rows.map((row) => outgoingOf(db.service, row));
 }
 
 interface LogRow {
@@ -95,24 +104,29 @@ interface LogRow {
 
 const COLUMNS = 'position, key, version, type, time, traceparent, data';
 
-/**
- * Events after a position as the bus takes them. Their data is spliced in as the text it is stored
- * as: parsing it only to write it again would be half of the relay's work.
- */
-async function readForBus(db: Database, after: number, limit: number): Promise<OutgoingEvent[]> {
-  const rows = await db.query<LogRow & { data: string }>(
+type OutgoingRow = Omit<LogRow, 'data'> & { data: string };
+
+/** Events after a position as the bus takes them. */
+async function readForBus(db: Database, after: number): Promise<OutgoingEvent[]> {
+  const rows = await db.query<OutgoingRow>(
     `select position, key, version, type, time, traceparent, data::text as data
      from log where position > $1 order by position limit $2`,
-    [after, limit],
+    [after, BATCH],
   );
-  return rows.map((row) => {
-    const { data, ...head } = envelope(db.service, row);
-    return {
-      key: row.key,
-      position: head.position,
-      body: `${JSON.stringify(head).slice(0, -1)},"data":${data as string}}`,
-    };
-  });
+  return rows.map((row) => outgoingOf(db.service, row));
+}
+
+/**
+ * The envelope as text. The data is spliced in as the text it is stored as: parsing it only to
+ * write it again would be half of the relay's work.
+ */
+function outgoingOf(topic: string, row: OutgoingRow): OutgoingEvent {
+  const { data, ...head } = envelope(topic, row);
+  return {
+    key: row.key,
+    position: head.position,
+    body: `${JSON.stringify(head).slice(0, -1)},"data":${data as string}}`,
+  };
 }
 
 /** Events of one key after a version, in order; only those that have a position. */

@@ -35,23 +35,30 @@ const STATEMENTS = [
   `insert into log_head default values`,
   // Two statements, because the second needs a snapshot taken after the lock was got: a single
   // statement would number rows that another sequencer has just numbered, and leave gaps.
-  `create function sequence_log(batch integer) returns bigint language plpgsql as $$
+  `create function sequence_log(batch integer) returns table ("position" bigint, key text,
+    version integer, type text, "time" timestamptz, traceparent text, data text)
+  language plpgsql as $$
+  #variable_conflict use_column
   declare
     head bigint;
     added bigint;
   begin
     if not exists (select 1 from log where position is null) then
-      return 0;
+      return;
     end if;
-    select position into head from log_head for update;
-    with numbered as (
-      select id, row_number() over (order by id) as step
-      from (select id from log where position is null order by id limit batch) pending
-    )
-    update log set position = head + numbered.step from numbered where log.id = numbered.id;
+    select log_head.position into head from log_head for update;
+    return query
+      with numbered as (
+        select id, row_number() over (order by id) as step
+        from (select id from log where position is null order by id limit batch) pending
+      ), sequenced as (
+        update log set position = head + numbered.step from numbered where log.id = numbered.id
+        returning log.position, log.key, log.version, log.type, log.time, log.traceparent,
+          log.data::text
+      )
+      select * from sequenced order by 1;
     get diagnostics added = row_count;
     update log_head set position = head + added;
-    return added;
   end $$`,
   `create table leases (
     name text primary key,

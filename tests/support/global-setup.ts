@@ -1,5 +1,5 @@
 /** One embedded PostgreSQL for the whole run; each test file gets databases of its own from it. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedDatabase } from '../../apps/server/embedded-database.ts';
@@ -17,6 +17,7 @@ let stop: (() => Promise<void>) | undefined;
 export async function setup(project: TestProject): Promise<void> {
   // Shared by the vitest projects of a run: the first one starts it.
   const dataDir = mkdtempSync(join(tmpdir(), 'waybill-test-'));
+  chmodSync(dataDir, 0o755);
   const database = await startEmbeddedDatabase(dataDir);
   project.provide('databaseUrl', database.url);
   stop = async () => {

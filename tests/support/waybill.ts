@@ -1,6 +1,6 @@
 /** Starts the real command as a process of its own, as an operator would. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -45,8 +45,12 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Open to others, because under root the embedded PostgreSQL runs as another user. */
 export function newDataDir(): string {
-  return mkdtempSync(join(tmpdir(), 'waybill-data-'));
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-data-'));
+  chmodSync(folder, 0o755);
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Runs `waybill serve …`; resolves when /readyz answers 200, rejects when it ends before. */
