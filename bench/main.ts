@@ -1,0 +1,90 @@
+/** `npm run bench`: what Waybill costs, each figure beside a floor measured in the same run. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { HELP, parseArguments, type BenchArguments, type TopicName } from './arguments.ts';
+import type { Topic, TopicResult } from './figures.ts';
+import { describeMachine } from './machine.ts';
+import { renderTable, replaceSection } from './table.ts';
+
+const README = resolve(import.meta.dirname, 'README.md');
+
+const topics: Readonly<Record<TopicName, () => Promise<Topic>>> = {
+  accept: async () => (await import('./accept.ts')).measureAcceptance,
+  latency: async () => (await import('./latency.ts')).measureLatency,
+  bus: async () => (await import('./bus.ts')).measureBus,
+  process: async () => (await import('./process.ts')).measureProcess,
+  growth: async () => (await import('./growth.ts')).measureGrowth,
+};
+
+/** Runs the command line; rejects with what is wrong or what failed. */
+export async function bench(argv: readonly string[]): Promise<void> {
+  const given = parseArguments(argv);
+  switch (given.command) {
+    case 'help':
+      process.stdout.write(HELP);
+      return;
+    case 'load': {
+      const { loadOrders } = await import('./load-orders.ts');
+      await loadOrders(given.databaseUrl as string, given.orders, say);
+      return;
+    }
+    case 'run':
+      await measure(given);
+  }
+}
+
+async function measure(given: BenchArguments): Promise<void> {
+  const begun = performance.now();
+  const results: TopicResult[] = [];
+  for (const topic of given.topics) {
+    say(topic);
+    results.push({ topic, figures: await measureTopic(topic, given) });
+  }
+  const machine = describeMachine();
+  const minutes = Math.ceil((performance.now() - begun) / 60_000);
+  const how =
+    `${given.rounds} round${given.rounds === 1 ? '' : 's'} of ${given.seconds} s for each ` +
+    `measurement, ${minutes} min in all`;
+  const report = `${machine}\n\n${how}.\n\n${renderTable(results)}\n`;
+  process.stdout.write(`\n${report}`);
+  if (given.json !== undefined) {
+    const { seconds, rounds, orders } = given;
+    const record = { machine, at: new Date().toISOString(), seconds, rounds, orders, results };
+    writeFileSync(given.json, `${JSON.stringify(record, null, 2)}\n`);
+  }
+  if (given.write) writeFileSync(README, replaceSection(readFileSync(README, 'utf8'), report));
+}
+
+/** Whatever happens, what the topic has started is ended; also when a person ends the bench. */
+async function measureTopic(name: TopicName, given: BenchArguments) {
+  const stack = new AsyncDisposableStack();
+  const interrupted = (signal: NodeJS.Signals) => {
+    say(`${signal}: ends what it has started`);
+    const exit = () => process.exit(130);
+    stack.disposeAsync().then(exit, exit);
+  };
+  process.once('SIGINT', interrupted);
+  process.once('SIGTERM', interrupted);
+  try {
+    const topic = await topics[name]();
+    const { seconds, rounds, orders } = given;
+    return await topic({ seconds, rounds, orders, stack, say });
+  } finally {
+    await stack.disposeAsync();
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
+}
+
+if (import.meta.main) {
+  try {
+    await bench(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,199 @@
+/** The processes that are measured: Waybill and its database, a bare Fastify route, the sandbox. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { startEmbeddedDatabase } from '@waybill/server/embedded-database.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const BARE_ROUTE = fileURLToPath(new URL('./bare-route.ts', import.meta.url));
+const START_MS = 60_000;
+const STOP_MS = 20_000;
+
+export interface Started {
+  readonly url: string;
+  readonly pid: number;
+  /** From the spawn to the first good answer. */
+  readonly startMs: number;
+  readonly stop: () => Promise<void>;
+}
+
+export interface WaybillSystem extends Started {
+  readonly dataDir: string;
+  readonly databaseUrl: string;
+  /** The postmaster's. */
+  readonly databasePid: number;
+}
+
+/** A temporary folder that the database's own user can reach; its end is the caller's. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** An embedded PostgreSQL on fresh data; gone, with its data, when the stack is disposed. */
+export async function startDatabase(stack: AsyncDisposableStack) {
+  const dataDir = temporaryFolder();
+  stack.defer(() => removeFolder(dataDir));
+  const { url, pid, stop } = await startEmbeddedDatabase(dataDir);
+  stack.defer(stop);
+  return { dataDir, url, pid };
+}
+
+/**
+ * Waybill on fresh data: all of it in one process with its sandbox, or the services named. It is
+ * given no settings but where to be, so that what is measured is what `waybill serve` gives.
+ */
+export async function startSystem(
+  stack: AsyncDisposableStack,
+  names: readonly string[] = [],
+): Promise<WaybillSystem> {
+  const own = stack.use(new AsyncDisposableStack());
+  const { dataDir, url, pid } = await startDatabase(own);
+  const waybill = await startWaybill(dataDir, names, names.length === 0 ? undefined : url);
+  own.defer(waybill.stop);
+  return {
+    ...waybill,
+    dataDir,
+    databaseUrl: url,
+    databasePid: pid,
+    stop: () => own.disposeAsync(),
+  };
+}
+
+/** `waybill serve …` on a data folder; without a database URL it brings or adopts its own. */
+export async function startWaybill(
+  dataDir: string,
+  names: readonly string[] = [],
+  databaseUrl?: string,
+): Promise<Started> {
+  const port = await freePort();
+  return startNode([join(root, 'apps/server/waybill.mjs'), 'serve', ...names], {
+    folder: dataDir,
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/readyz',
+    env: {
+      PORT: String(port),
+      DATA_DIR: dataDir,
+      ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+    },
+  });
+}
+
+/** The peer: one route on Fastify, same schemas, a constant order, nothing else. */
+export async function startBareRoute(stack: AsyncDisposableStack): Promise<Started> {
+  const folder = temporaryFolder();
+  stack.defer(() => removeFolder(folder));
+  const port = await freePort();
+  const bare = await startNode([BARE_ROUTE, String(port)], {
+    folder,
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/',
+    env: {},
+  });
+  stack.defer(bare.stop);
+  return bare;
+}
+
+/** A sandbox gateway with its defaults, which nobody but the bench calls. */
+export async function startSandbox(stack: AsyncDisposableStack): Promise<Started> {
+  const folder = temporaryFolder();
+  stack.defer(() => removeFolder(folder));
+  const port = await freePort();
+  const sandbox = await startNode([join(root, 'sandbox/main.ts')], {
+    folder,
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/healthz',
+    env: {
+      SANDBOX_PORT: String(port),
+      SANDBOX_DATA_DIR: folder,
+      SANDBOX_SECRET: 'bench-control',
+      SANDBOX_CALLBACK_SECRET: 'bench-callback',
+    },
+  });
+  stack.defer(sandbox.stop);
+  return sandbox;
+}
+
+interface NodeOptions {
+  /** Working folder, where no .env lies, and where the output goes. */
+  readonly folder: string;
+  readonly url: string;
+  readonly readyPath: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function startNode(parameters: readonly string[], options: NodeOptions): Promise<Started> {
+  const outputFile = join(options.folder, 'output.log');
+  const output = openSync(outputFile, 'a');
+  const begun = performance.now();
+  const child = spawn(process.execPath, parameters, {
+    cwd: options.folder,
+    stdio: ['ignore', output, output],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...options.env },
+  });
+  closeSync(output);
+  const stop = () => stopChild(child);
+  try {
+    await answers(child, options.url + options.readyPath);
+  } catch (error) {
+    await stop();
+    const said = readFileSync(outputFile, 'utf8').slice(-2000);
+    throw new Error(`${parameters.join(' ')}: ${(error as Error).message}\n${said}`, {
+      cause: error,
+    });
+  }
+  return { url: options.url, pid: child.pid as number, startMs: performance.now() - begun, stop };
+}
+
+async function answers(child: ChildProcess, url: string): Promise<void> {
+  let ended = false;
+  child.once('error', () => (ended = true));
+  child.once('exit', () => (ended = true));
+  const deadline = performance.now() + START_MS;
+  while (!(await isGood(url))) {
+    if (ended) throw new Error('it ended before it answered');
+    if (performance.now() > deadline) throw new Error(`no answer within ${START_MS / 1000} s`);
+    await pause(5);
+  }
+}
+
+async function isGood(url: string): Promise<boolean> {
+  try {
+    const reply = await fetch(url);
+    await reply.arrayBuffer();
+    return reply.ok;
+  } catch {
+    return false;
+  }
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((done) => child.once('exit', done));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+/** A port that was free a moment ago, below the range that the system hands out. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 9_000);
+    const free = await new Promise<boolean>((done) => {
+      const probe = createServer();
+      probe.once('error', () => done(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)));
+    });
+    if (free) return port;
+  }
+}
