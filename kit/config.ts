@@ -111,6 +111,9 @@ export function matching<const D extends Declare | WithFallback>(
   });
 }
 
+const INSTANCES = String.raw`[a-z]+=https?:\/\/[^,|\s]+(\|https?:\/\/[^,|\s]+)*`;
+const STATIC_LIST = new RegExp(`^static:${INSTANCES}(,${INSTANCES})*$`);
+
 /** The settings of the platform itself; each service adds a table of its own. */
 export const platformSettings = {
   port: integer(
@@ -169,13 +172,15 @@ export const platformSettings = {
       env: 'DISCOVERY_URL',
       help: 'Where services of other processes are: static:orders=http://…,payments=http://…|http://…',
     },
-    /^static:([a-z]+=https?:\/\/[^,|\s]+(\|https?:\/\/[^,|\s]+)*)(,[a-z]+=https?:\/\/[^,|\s]+(\|https?:\/\/[^,|\s]+)*)*$/,
+    STATIC_LIST,
     'must look like static:orders=http://host:port,payments=http://host:port|http://host:port',
   ),
   secret: matching(
     {
       env: 'WAYBILL_SECRET',
-      help: 'Shared by all processes: signs identities, cursors and hashes. Default: a file in DATA_DIR.',
+      help:
+        'Shared by all processes: signs identities, cursors and hashes. ' +
+        'Default: a file in DATA_DIR.',
       secret: true,
     },
     /^.{16,}$/s,
@@ -184,7 +189,9 @@ export const platformSettings = {
   authMode: choice(
     {
       env: 'AUTH_MODE',
-      help: 'open: anonymous callers act as a demo admin (default on loopback); jwt: a token is needed (default elsewhere).',
+      help:
+        'open: anonymous callers act as a demo admin (default on loopback); ' +
+        'jwt: a token is needed (default elsewhere).',
     },
     ['open', 'jwt'],
   ),

@@ -158,7 +158,8 @@ interface Missing {
 async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): Promise<void> {
   const { db, topic } = inbox;
   const cursors = await db.query<{ partition: number; position: bigint; silent: boolean }>(
-    `select partition, position, updated_at < now() - interval '${SILENCE_MS} milliseconds' as silent
+    `select partition, position,
+       updated_at < now() - interval '${SILENCE_MS} milliseconds' as silent
      from cursors where topic = $1`,
     [topic],
   );
@@ -170,8 +171,10 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
     return;
   }
   const missing = await db.query<Missing>(
-    `select h.position, h.key from json_to_recordset($2) as h(position bigint, key text, version integer)
-     where not exists (select 1 from inbox i where i.topic = $1 and i.key = h.key and i.version >= h.version)
+    `select h.position, h.key
+     from json_to_recordset($2) as h(position bigint, key text, version integer)
+     where not exists (select 1 from inbox i
+         where i.topic = $1 and i.key = h.key and i.version >= h.version)
        and not exists (select 1 from dead_letters d
          where d.topic = $1 and d.key = h.key and d.version >= h.version)
      order by h.position`,
@@ -200,7 +203,8 @@ async function pull(inbox: Inbox, key: string): Promise<void> {
   const [row] = await inbox.db.query<{ version: number }>(
     `select greatest(
        coalesce((select version from inbox where topic = $1 and key = $2), 0),
-       coalesce((select max(version) from dead_letters where topic = $1 and key = $2), 0)) as version`,
+       coalesce((select max(version) from dead_letters where topic = $1 and key = $2), 0)
+     ) as version`,
     [inbox.topic, key],
   );
   await failpoint('consumer.pull.before');

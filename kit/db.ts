@@ -77,10 +77,23 @@ function rfc3339(value: string): string {
   return `${value.slice(0, 10)}T${time.length === 8 ? `${time}.000` : time.padEnd(12, '0')}Z`;
 }
 
-const OUTAGE_CODES =
-  /^(08...|57P0.|57014|53...|55P03|25P0[34]|25006|58030|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)$/;
-const OUTAGE_TEXTS =
-  /Connection terminated|connection timeout|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable|Client was closed/;
+/** SQLSTATEs of a server that is away, full or stopping, and the errors of a broken socket. */
+const OUTAGE_CODES = new RegExp(
+  '^(08...|57P0.|57014|53...|55P03|25P0[34]|25006|58030' +
+    '|ECONN\\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)$',
+);
+/** What the driver says without a code. */
+const OUTAGE_TEXTS = new RegExp(
+  [
+    'Connection terminated',
+    'connection timeout',
+    'timeout exceeded when trying to connect',
+    'Query read timeout',
+    'Client has encountered a connection error',
+    'not queryable',
+    'Client was closed',
+  ].join('|'),
+);
 
 /** Whether the database (and not the statement) is what failed. */
 export function isDatabaseOutage(error: unknown): boolean {

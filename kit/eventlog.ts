@@ -57,7 +57,7 @@ export function startRelay(db: Database, leases: Leases, bus: Bus, groups: reado
     await bus.declare(topic, groups);
     let published = await publishedPosition(db);
     let idleRounds = 0;
-    // Numbered and not published: left by a relay that died, or numbered by one that lost its lease.
+    // Numbered and not published: by a relay that died, or by one that had lost its lease.
     let behind = true;
     while (!signal.aborted) {
       const fresh = await sequence(db);
@@ -185,7 +185,8 @@ export async function trimLog(db: Database, retentionDays: number): Promise<void
   await db.query(
     `delete from log where position <= (
        select max(oldest.position) from (
-         select position, time from log where position is not null order by position limit 5000) oldest
+         select position, time from log
+         where position is not null order by position limit 5000) oldest
        where oldest.time < now() - make_interval(days => $1)
          and oldest.position <= (select published from log_head))`,
     [retentionDays],

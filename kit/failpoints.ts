@@ -22,7 +22,7 @@ const armed = new Map<string, Armed>();
 
 const ARMING = /^([a-z_.]+)=(kill|throw|hang|freeze|delay|duplicate)(?:\*(\d+))?(?:@(\d+))?$/;
 
-/** Every failpoint in the code, so that a matrix can walk them; a repository test keeps it whole. */
+/** Every failpoint in the code, so that a matrix can walk them; a test keeps it whole. */
 export const FAILPOINTS = [
   'orders.accept.before_insert',
   'orders.accept.after_commit',

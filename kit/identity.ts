@@ -45,7 +45,8 @@ export function openIdentitySigner(key: Buffer): IdentitySigner {
   return {
     sign(identity, audience) {
       const now = epochMs();
-      const cacheKey = `${audience}\n${identity.subject}\n${identity.roles.join()}\n${identity.executorId ?? ''}`;
+      const { subject, roles, executorId = '' } = identity;
+      const cacheKey = `${audience}\n${subject}\n${roles.join()}\n${executorId}`;
       const known = signed.get(cacheKey);
       if (known !== undefined && known.until > now) return known.token;
       const payload: Payload = { ...identity, audience, expires: now + LIFETIME_MS };

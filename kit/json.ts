@@ -167,7 +167,7 @@ export function parseStrictJson(body: Buffer): Json {
   return value;
 }
 
-/** Where the numbers are that would not be kept. Parses once more, which only a refusal pays for. */
+/** Where the numbers are that would not be kept. Parses once more: only a refusal pays for it. */
 function faultsOfNumbers(text: string): Fault[] {
   const faults: Fault[] = [];
   const marked = JSON.parse(text, (_key, value: unknown, context?: { source?: string }) => {

@@ -35,7 +35,7 @@ export function roleOf(prefix: string, service: string): string {
   return `${prefix}_${service}`;
 }
 
-/** The password of a service's role: derived, so that every process knows it and no file holds it. */
+/** A role's password: derived, so that every process knows it and no file holds it. */
 export function rolePassword(secret: string, role: string): string {
   return deriveKey(secret, 'database', role).toString('base64url');
 }
@@ -86,7 +86,8 @@ export async function migrateAll(options: MigrateOptions): Promise<Migrated[]> {
 export function describeConnectFailure(url: string, error: Error): string {
   const { host, port, database, user } = connectionOf(url);
   const reason = error.message === '' ? String((error as { code?: string }).code) : error.message;
-  return `PostgreSQL at ${host}:${port} (database ${database}, user ${user}) cannot be used: ${reason}`;
+  const server = `PostgreSQL at ${host}:${port} (database ${database}, user ${user})`;
+  return `${server} cannot be used: ${reason}`;
 }
 
 async function checkServer(owner: pg.Client): Promise<void> {
@@ -98,7 +99,8 @@ async function checkServer(owner: pg.Client): Promise<void> {
     throw new Error('PostgreSQL 15 or newer is needed.');
   if (rows[0]?.durable === 'off')
     throw new Error(
-      'The server runs with synchronous_commit=off, which loses accepted orders in a crash; turn it on.',
+      'The server runs with synchronous_commit=off, which loses accepted orders in a crash; ' +
+        'turn it on.',
     );
 }
 
@@ -178,7 +180,8 @@ async function migrateService(
     grant usage on schema "${schema}" to "${role}";
     grant select, insert, update, delete on all tables in schema "${schema}" to "${role}";
     grant usage on all sequences in schema "${schema}" to "${role}";
-    revoke insert, update, delete on "${schema}".migrations, "${schema}".migrations_lock from "${role}";
+    revoke insert, update, delete
+      on "${schema}".migrations, "${schema}".migrations_lock from "${role}";
   `);
   return done;
 }

@@ -21,7 +21,8 @@ export function Identifier(max = 128, options: { description?: string; examples?
     minLength: 1,
     maxLength: max,
     pattern:
-      '^(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$',
+      '^(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f' +
+      '\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$',
     ...options,
   });
 }

@@ -4,7 +4,7 @@ import addFormats from 'ajv-formats';
 import type { FastifySchemaValidationError } from 'fastify';
 import type { Fault } from './errors.ts';
 
-/** Nothing is coerced and nothing dropped. `quick` stops at the first fault, `patient` finds all. */
+/** Nothing is coerced or dropped. `quick` stops at the first fault, `patient` finds all. */
 interface Validators {
   readonly quick: Ajv;
   readonly patient: Ajv;

@@ -87,7 +87,7 @@ export interface Bus {
   subscribe(subscription: Subscription, deliver: Deliver): Promise<() => Promise<void>>;
   /** Rejects with an Outage when the engine cannot be reached now. For readiness. */
   ping(): Promise<void>;
-  /** Drops what the engine would otherwise keep for ever; engines that trim by themselves lack it. */
+  /** Drops what would otherwise be kept for ever; engines that trim by themselves lack it. */
   trim?(topic: string): Promise<void>;
   close(): Promise<void>;
 }

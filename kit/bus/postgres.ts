@@ -36,7 +36,8 @@ returns void
 language plpgsql security definer set search_path = bus, pg_temp as $$
 begin
   if not exists (select from bus.topics t where t.topic = the_topic and t.publisher = session_user)
-  then raise insufficient_privilege using message = session_user || ' does not publish ' || the_topic;
+  then raise insufficient_privilege
+    using message = session_user || ' does not publish ' || the_topic;
   end if;
   insert into bus.events (topic, position, event)
   select the_topic, e.position, e.event from unnest(positions, events) as e(position, event)
@@ -48,7 +49,8 @@ language plpgsql stable security definer set search_path = bus, pg_temp as $$
 begin
   if not exists (select from bus.subscriptions s
     where s.topic = the_topic and s.subscriber = session_user)
-  then raise insufficient_privilege using message = session_user || ' does not subscribe to ' || the_topic;
+  then raise insufficient_privilege
+    using message = session_user || ' does not subscribe to ' || the_topic;
   end if;
   return query select e.event from bus.events e
     where e.topic = the_topic and e.position > after order by e.position limit batch;

@@ -177,7 +177,8 @@ export const OrderPath = Type.Object(
 
 const Moment = Type.String({
   pattern:
-    '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+    '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?' +
+    '([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
   maxLength: 40,
   description: 'RFC 3339 time, or a date (its first moment, UTC).',
   examples: ['2026-01-02'],

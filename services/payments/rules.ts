@@ -14,7 +14,7 @@ export interface PaymentFacts {
   readonly deadlinePassed: boolean;
 }
 
-/** The next thing to do about a payment. `drop`: nothing was charged for certain, so just end it. */
+/** What to do next about a payment. `drop`: nothing was charged for certain, so just end it. */
 export type Step = 'charge' | 'ask' | 'void' | 'drop' | 'done';
 
 export function nextStep(payment: PaymentFacts): Step {

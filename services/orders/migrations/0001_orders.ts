@@ -32,9 +32,9 @@ export const createOrders = {
       ) with (fillfactor = 70)`.execute(db);
     // The id is a UUIDv7 made when the order was accepted and created_at is its time, so the id
     // orders by creation, and a range of times is a range of ids: no index on created_at.
-    await sql`create index orders_customer on orders (customer_id text_pattern_ops, id desc)`.execute(
-      db,
-    );
+    await sql`
+      create index orders_customer on orders (customer_id text_pattern_ops, id desc)
+    `.execute(db);
     await sql`create index orders_status on orders (status, id desc)`.execute(db);
     await sql`
       create index orders_reference on orders (reference text_pattern_ops)

@@ -48,41 +48,8 @@ const OUTAGES = new Set([429, 502, 503, 504]);
 const TOLERANCE_S = 300;
 
 export function openSandboxProvider(options: SandboxOptions): PaymentProvider {
-  const base = options.url.replace(/\/$/, '');
   const agent = new Agent({ connections: options.concurrency + 16, connect: { timeout: 3000 } });
-
-  const ask = async (
-    method: 'GET' | 'POST',
-    path: string,
-    body?: unknown,
-    key?: string,
-  ): Promise<Answered | Faulted | Away> => {
-    refuseInTransaction('the sandbox gateway');
-    try {
-      const reply = await inSpan(`${method} sandbox`, 'CLIENT', { 'url.path': path }, () =>
-        send(base + path, {
-          method,
-          dispatcher: agent,
-          headersTimeout: options.timeoutMs,
-          bodyTimeout: options.timeoutMs,
-          signal: AbortSignal.timeout(options.timeoutMs),
-          headers: {
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-            ...(key === undefined ? {} : { 'idempotency-key': key }),
-          },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        }),
-      );
-      const answer = JSON.parse(await reply.body.text()) as Record<string, unknown>;
-      const message = `the gateway answered ${reply.statusCode} ${textOf(answer['code'])}`;
-      if (OUTAGES.has(reply.statusCode)) return { kind: 'outage', message, reached: true };
-      if (reply.statusCode >= 500) return { kind: 'fault', message };
-      return { kind: 'answered', status: reply.statusCode, body: answer };
-    } catch (error) {
-      return awayOf(error as NodeJS.ErrnoException);
-    }
-  };
-
+  const ask = createAsk(options, agent);
   return {
     name: 'sandbox',
     async charge(request) {
@@ -121,6 +88,44 @@ export function openSandboxProvider(options: SandboxOptions): PaymentProvider {
     },
     readCallback: (headers, body) => readCallback(options.callbackSecret, headers, body),
     close: () => agent.destroy(),
+  };
+}
+
+type Ask = (
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
+  key?: string,
+) => Promise<Answered | Faulted | Away>;
+
+/** One call to the gateway; what is not an answer becomes a fault or an outage. */
+function createAsk({ url, timeoutMs }: SandboxOptions, dispatcher: Agent): Ask {
+  const base = url.replace(/\/$/, '');
+  return async (method, path, body, key) => {
+    refuseInTransaction('the sandbox gateway');
+    try {
+      const reply = await inSpan(`${method} sandbox`, 'CLIENT', { 'url.path': path }, () =>
+        send(base + path, {
+          method,
+          dispatcher,
+          headersTimeout: timeoutMs,
+          bodyTimeout: timeoutMs,
+          signal: AbortSignal.timeout(timeoutMs),
+          headers: {
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...(key === undefined ? {} : { 'idempotency-key': key }),
+          },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        }),
+      );
+      const answer = JSON.parse(await reply.body.text()) as Record<string, unknown>;
+      const message = `the gateway answered ${reply.statusCode} ${textOf(answer['code'])}`;
+      if (OUTAGES.has(reply.statusCode)) return { kind: 'outage', message, reached: true };
+      if (reply.statusCode >= 500) return { kind: 'fault', message };
+      return { kind: 'answered', status: reply.statusCode, body: answer };
+    } catch (error) {
+      return awayOf(error as NodeJS.ErrnoException);
+    }
   };
 }
 
