@@ -145,8 +145,9 @@ function inspect(value: unknown, suspicious: boolean, pointer: string): number {
 
 /**
  * Parses a request body. Refuses with 400: anything that is not UTF-8 JSON, a key given twice,
- * `__proto__` and its kin, nesting past 32. With 413: too many values. With 422: NUL, lone surrogates, numbers with exponents
- * (1e3, 1e400) or more digits than a double keeps, whose value depends on who reads them.
+ * `__proto__` and its kin, nesting past 32. With 413: too many values. With 422: NUL, lone
+ * surrogates, numbers with exponents (1e3, 1e400) or more digits than a double keeps, whose value
+ * depends on who reads them.
  */
 export function parseStrictJson(body: Buffer): Json {
   if (!isUtf8(body)) throw malformed('The body is not UTF-8.');
