@@ -1,5 +1,6 @@
 /** Runs services in this process: configuration, tables, server, loops; and their orderly end. */
 import type { FastifyInstance } from 'fastify';
+import { describeListenFailure } from './address.ts';
 import { openBus } from './bus/open.ts';
 import { openClient, type Client } from './client.ts';
 import { sleep } from './clock.ts';
@@ -208,14 +209,4 @@ async function end({ service, context, db, bus }: Running): Promise<void> {
   await service.close?.(context as never);
   await bus?.close();
   await db?.close();
-}
-
-function describeListenFailure(error: NodeJS.ErrnoException, host: string, port: number): Error {
-  const reasons: Record<string, string> = {
-    EADDRINUSE: `Port ${port} on ${host} is in use; set PORT to a free one.`,
-    EACCES: `Port ${port} on ${host} may not be used by this user; set PORT to one above 1023.`,
-    EADDRNOTAVAIL: `HOST=${host} is not an address of this machine.`,
-  };
-  const text = reasons[error.code ?? ''];
-  return text === undefined ? error : new Error(text, { cause: error });
 }

@@ -1,5 +1,6 @@
 /** The command line: a table of commands, each loaded when it is called. */
 import { Command } from 'commander';
+import type { DatabaseError } from 'pg';
 import { ConfigurationFault } from '@waybill/kit/config.ts';
 import { Outage } from '@waybill/kit/errors.ts';
 import manifest from './package.json' with { type: 'json' };
@@ -212,14 +213,18 @@ Examples:
     .action(async (argv: string[]) => (await import('@waybill/bench/main.ts')).bench(argv));
 }
 
+/** Mistakes and outages as a sentence; a bug as its stack. */
 function explain(error: unknown): string {
   if (error instanceof ConfigurationFault)
     return error.faults.length === 1
       ? (error.faults[0] as string)
       : `The configuration has ${error.faults.length} faults:\n${error.faults.map((fault) => `  ${fault}`).join('\n')}`;
   if (error instanceof UsageFault || error instanceof Outage) return error.message;
-  const { message, code, stack } = error as Error & { code?: string };
-  return code === undefined && !(error instanceof TypeError) && message !== ''
-    ? message
-    : String(stack);
+  if (!(error instanceof Error)) return String(error);
+  const { syscall, severity, code } = error as Partial<NodeJS.ErrnoException & DatabaseError>;
+  if (severity !== undefined)
+    return `The database refused: ${error.message} (${code ?? severity}).`;
+  if (syscall !== undefined) return `The system refused: ${error.message}.`;
+  const told = code === undefined && !(error instanceof TypeError) && error.message !== '';
+  return told ? error.message : String(error.stack);
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
-// The command. Whatever Node started it, it goes on under the one that npm installed with it.
-import { spawnSync } from 'node:child_process';
+// The command. Whatever Node started it, it goes on under the one that npm installed with it, so
+// nothing here may need a new one.
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const PINNED = '26.10.0';
 
 if (process.versions.node === PINNED) {
+  const { enableCompileCache } = await import('node:module');
   enableCompileCache();
   const { main } = await import('./main.ts');
   await main(process.argv);
@@ -20,9 +21,16 @@ if (process.versions.node === PINNED) {
     );
     process.exit(1);
   }
-  const result = spawnSync(node, process.argv.slice(1), {
-    stdio: 'inherit',
-    env: { ...process.env, WAYBILL_REEXECUTED: '1' },
+  const environment = { ...process.env, WAYBILL_REEXECUTED: '1' };
+  const rest = process.argv.slice(1);
+  // In place of this process where that can be done: then its pid is the command's, for signals.
+  if (typeof process.execve === 'function') process.execve(node, [node, ...rest], environment);
+  const child = spawn(node, rest, { stdio: 'inherit', env: environment });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])
+    process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => {
+    for (const name of process.eventNames()) process.removeAllListeners(name);
+    if (signal !== null) process.kill(process.pid, signal);
+    process.exit(code ?? 1);
   });
-  process.exit(result.status ?? 1);
 }

@@ -1,7 +1,7 @@
 /** `waybill database`: the embedded PostgreSQL alone, for other processes to point at. */
-import closeWithGrace from 'close-with-grace';
 import { openLogger } from '@waybill/kit/logger.ts';
 import { startEmbeddedDatabase, superviseDatabase } from '../embedded-database.ts';
+import { endInOrder } from '../grace.ts';
 import { readPlatform } from '../platform.ts';
 
 export interface DatabaseOptions {
@@ -12,7 +12,13 @@ export interface DatabaseOptions {
 /** Starts it and stays until Ctrl-C. Where another process runs it already, only tells so. */
 export async function runDatabase(options: DatabaseOptions): Promise<void> {
   const { platform } = readPlatform();
-  const database = await startEmbeddedDatabase(platform.dataDir, options.port);
+  const starting = startEmbeddedDatabase(platform.dataDir, options.port);
+  let unwatch = async () => {};
+  endInOrder(async () => {
+    await unwatch();
+    await (await starting).stop();
+  }, 35_000);
+  const database = await starting;
   const { url, notice, shared } = database;
   if (notice !== undefined) process.stderr.write(`${notice}\n`);
   if (options.showUrl === true) process.stdout.write(`${url}\n`);
@@ -24,10 +30,6 @@ export async function runDatabase(options: DatabaseOptions): Promise<void> {
   );
   if (options.showUrl !== true)
     process.stderr.write('--show-url prints the address with its password, for DATABASE_URL.\n');
-  if (shared) return;
-  const unwatch = superviseDatabase(database, openLogger(platform.logLevel));
-  closeWithGrace({ delay: 35_000, logger: false }, async () => {
-    await unwatch();
-    await database.stop();
-  });
+  if (shared) process.exit(0);
+  unwatch = superviseDatabase(database, openLogger(platform.logLevel));
 }

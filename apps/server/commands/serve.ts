@@ -3,7 +3,7 @@ import cluster from 'node:cluster';
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import closeWithGrace from 'close-with-grace';
+import { checkAddress } from '@waybill/kit/address.ts';
 import { readEnvironment, type Environment } from '@waybill/kit/config.ts';
 import { openLogger, type Logger } from '@waybill/kit/logger.ts';
 import { migrate, runServices } from '@waybill/kit/run.ts';
@@ -11,6 +11,7 @@ import { readOrCreateSecret } from '@waybill/kit/secrets.ts';
 import { configure, type Configuration } from '@waybill/kit/settings.ts';
 import { collectProcessMetrics } from '@waybill/kit/telemetry.ts';
 import { startEmbeddedDatabase, superviseDatabase } from '../embedded-database.ts';
+import { endInOrder } from '../grace.ts';
 import { startSandboxProcess, type SandboxProcess } from '../sandbox-process.ts';
 import { loadServices, serviceNames, UsageFault } from '../services.ts';
 
@@ -24,21 +25,30 @@ const GRACE_MS = 25_000;
 
 export async function serve(names: readonly string[], options: ServeOptions): Promise<void> {
   const stops: Stop[] = [];
-  const stopAll = async () => {
-    for (const stop of stops.reverse()) await stop();
-  };
+  let stopping: Promise<void> | undefined;
   const environment = readEnvironment();
+  const starting = cluster.isWorker
+    ? startWorker(names, environment, stops)
+    : startPrimary(names, options, environment, stops);
+  // Whoever ends it while it starts must wait for what is being started, or leave it behind.
+  endInOrder(async () => {
+    await starting.catch(() => {});
+    await (stopping ??= stopInTurn(stops));
+  }, GRACE_MS);
   try {
-    if (cluster.isWorker) await startWorker(names, environment, stops);
-    else await startPrimary(names, options, environment, stops);
+    await starting;
   } catch (error) {
-    await stopAll();
+    await (stopping ??= stopInTurn(stops));
     throw error;
   }
-  closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
-    if (err !== undefined) process.stderr.write(`Waybill ends because of a bug: ${err.stack}\n`);
-    await stopAll();
-  });
+}
+
+/** Last started, first stopped; one that fails does not keep the others from it. */
+async function stopInTurn(stops: readonly Stop[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const stop of stops.toReversed())
+    await stop().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function startPrimary(
@@ -57,14 +67,15 @@ async function startPrimary(
     whole ? 'postgres://127.0.0.1/waybill' : undefined,
   );
   const log = openLogger(early.platform.logLevel);
-  const [databaseUrl, sandbox] = await Promise.all([
+  if (services.length > 0) await checkAddress(early.platform.host, early.platform.port);
+  const [databaseUrl, sandbox] = await bothOrNeither(
     whole && early.platform.databaseUrl === undefined
       ? startDatabase(early, log, stops)
-      : undefined,
-    needsSandbox ? startSandbox(early, environment, log, stops) : undefined,
-  ]);
+      : Promise.resolve(undefined),
+    needsSandbox ? startSandbox(early, environment, log, stops) : Promise.resolve(undefined),
+  );
   if (services.length === 0) {
-    process.stderr.write(`The sandbox gateway is ready at ${sandbox?.url}\n`);
+    process.stderr.write(`The sandbox gateway is ready at ${sandbox?.url ?? ''}\n`);
     return;
   }
   const complete: Environment = {
@@ -78,9 +89,18 @@ async function startPrimary(
   else {
     collectProcessMetrics();
     const running = await runServices({ services, configuration, log });
-    stops.push(running.stop);
+    stops.push(() => running.stop());
     announce(names, running.url);
   }
+}
+
+/** Rejects when one fails, but not before the other is there to be stopped. */
+async function bothOrNeither<One, Other>(
+  one: Promise<One>,
+  other: Promise<Other>,
+): Promise<[One, Other]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 function wantsSandbox(environment: Environment): boolean {
@@ -90,7 +110,7 @@ function wantsSandbox(environment: Environment): boolean {
 
 async function startDatabase(configuration: Configuration, log: Logger, stops: Stop[]) {
   const database = await startEmbeddedDatabase(configuration.platform.dataDir);
-  stops.unshift(database.stop, superviseDatabase(database, log));
+  stops.push(() => database.stop(), superviseDatabase(database, log));
   if (database.notice !== undefined) log.warn(database.notice);
   return database.url;
 }
@@ -114,7 +134,7 @@ async function startSandbox(
         : `http://127.0.0.1:${platform.port}/api/v1/payments/callbacks`,
     onExit: (code) => log.error({ code }, 'the sandbox gateway ended and is started again'),
   });
-  stops.unshift(sandbox.stop);
+  stops.push(() => sandbox.stop());
   writeFileSync(
     resolve(dataDir, 'sandbox.json'),
     JSON.stringify({ url: sandbox.url, controlUrl: sandbox.controlUrl }),
@@ -176,7 +196,7 @@ async function startWorker(names: readonly string[], environment: Environment, s
   const log = openLogger(configuration.platform.logLevel);
   collectProcessMetrics();
   const running = await runServices({ services, configuration, log, migrated: true });
-  stops.push(running.stop);
+  stops.push(() => running.stop());
 }
 
 function announce(names: readonly string[], url: string): void {
