@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort, removeFolder, temporaryFolder } from './processes.ts';
+import { freePort, temporaryFolder } from './processes.ts';
 
 const START_MS = 60_000;
 
@@ -69,9 +69,7 @@ async function endNameServer(names: Readonly<Record<string, string>>): Promise<v
 }
 
 function folderOf(stack: AsyncDisposableStack): string {
-  const base = temporaryFolder();
-  stack.defer(() => removeFolder(base));
-  const folder = join(base, 'run');
+  const folder = join(temporaryFolder(stack), 'run');
   mkdirSync(folder);
   return folder;
 }

@@ -68,8 +68,7 @@ async function prepare(
   await migrate(services, configuration, openLogger('silent'));
   await loadOrders(databaseUrl, orders, say);
   const database = await connect(stack, databaseUrl);
-  const waybill = await startWaybill(dataDir, ['gateway', 'orders'], databaseUrl);
-  stack.defer(waybill.stop);
+  const waybill = await startWaybill(stack, dataDir, ['gateway', 'orders'], databaseUrl);
   return { orders, url: waybill.url, database, lists: await listsOf(database, secret) };
 }
 

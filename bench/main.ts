@@ -58,21 +58,27 @@ async function measure(given: BenchArguments): Promise<void> {
 /** Whatever happens, what the topic has started is ended; also when a person ends the bench. */
 async function measureTopic(name: TopicName, given: BenchArguments) {
   const stack = new AsyncDisposableStack();
-  const interrupted = (signal: NodeJS.Signals) => {
+  let interrupted = false;
+  const interrupt = (signal: NodeJS.Signals) => {
+    interrupted = true;
     say(`${signal}: ends what it has started`);
     const exit = () => process.exit(130);
     stack.disposeAsync().then(exit, exit);
   };
-  process.once('SIGINT', interrupted);
-  process.once('SIGTERM', interrupted);
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
   try {
     const topic = await topics[name]();
     const { seconds, rounds, orders } = given;
     return await topic({ seconds, rounds, orders, stack, say });
+  } catch (error) {
+    // What fails because its processes are being ended is no news; the exit is on its way.
+    if (interrupted) await new Promise(() => {});
+    throw error;
   } finally {
     await stack.disposeAsync();
-    process.off('SIGINT', interrupted);
-    process.off('SIGTERM', interrupted);
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
   }
 }
 

@@ -4,13 +4,7 @@ import { startEmbeddedDatabase } from '@waybill/server/embedded-database.ts';
 import { postOrders } from './accept.ts';
 import type { Figure, Peer, Run, Unit } from './figures.ts';
 import { canMeasureMemory, childrenOf, familyMb, processorSeconds, residentMb } from './memory.ts';
-import {
-  removeFolder,
-  startBareRoute,
-  startWaybill,
-  temporaryFolder,
-  type Started,
-} from './processes.ts';
+import { startBareRoute, startWaybill, temporaryFolder, type Started } from './processes.ts';
 import { createTally, type Tally } from './statistics.ts';
 
 const CONNECTIONS = 32;
@@ -74,16 +68,13 @@ async function measureOnce(
 ): Promise<void> {
   const bare = await startBareRoute(stack);
   tally.add('bare start', bare.startMs / 1000);
-  const dataDir = temporaryFolder();
-  stack.defer(() => removeFolder(dataDir));
+  const dataDir = temporaryFolder(stack);
   // Should Waybill be killed, its database is left over; it is adopted here to be stopped.
   stack.defer(async () => (await startEmbeddedDatabase(dataDir)).stop());
-  const first = await startWaybill(dataDir);
-  stack.defer(first.stop);
+  const first = await startWaybill(stack, dataDir);
   tally.add('first start', first.startMs / 1000);
   await first.stop();
-  const later = await startWaybill(dataDir);
-  stack.defer(later.stop);
+  const later = await startWaybill(stack, dataDir);
   tally.add('later start', later.startMs / 1000);
   run.say(
     `process ${round}/${run.rounds}: first start ${Math.round(first.startMs)} ms, ` +

@@ -28,23 +28,25 @@ export interface WaybillSystem extends Started {
   readonly databasePid: number;
 }
 
-/** A temporary folder that the database's own user can reach; its end is the caller's. */
-export function temporaryFolder(): string {
+/** A temporary folder that the database's own user can reach; removed with the stack. */
+export function temporaryFolder(stack: AsyncDisposableStack): string {
+  const made: string[] = [];
+  stack.defer(() => {
+    for (const folder of made) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
   const folder = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
+  made.push(folder);
   chmodSync(folder, 0o755);
   return folder;
 }
 
-export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-}
-
 /** An embedded PostgreSQL on fresh data; gone, with its data, when the stack is disposed. */
 export async function startDatabase(stack: AsyncDisposableStack) {
-  const dataDir = temporaryFolder();
-  stack.defer(() => removeFolder(dataDir));
-  const { url, pid, stop } = await startEmbeddedDatabase(dataDir);
-  stack.defer(stop);
+  const dataDir = temporaryFolder(stack);
+  const starting = startEmbeddedDatabase(dataDir);
+  // Before it has started: whoever is interrupted meanwhile waits, and stops it.
+  stack.defer(async () => (await starting.catch(() => undefined))?.stop());
+  const { url, pid } = await starting;
   return { dataDir, url, pid };
 }
 
@@ -58,8 +60,7 @@ export async function startSystem(
 ): Promise<WaybillSystem> {
   const own = stack.use(new AsyncDisposableStack());
   const { dataDir, url, pid } = await startDatabase(own);
-  const waybill = await startWaybill(dataDir, names, names.length === 0 ? undefined : url);
-  own.defer(waybill.stop);
+  const waybill = await startWaybill(own, dataDir, names, names.length === 0 ? undefined : url);
   return {
     ...waybill,
     dataDir,
@@ -71,12 +72,13 @@ export async function startSystem(
 
 /** `waybill serve …` on a data folder; without a database URL it brings or adopts its own. */
 export async function startWaybill(
+  stack: AsyncDisposableStack,
   dataDir: string,
   names: readonly string[] = [],
   databaseUrl?: string,
 ): Promise<Started> {
   const port = await freePort();
-  return startNode([join(root, 'apps/server/waybill.mjs'), 'serve', ...names], {
+  return startNode(stack, [join(root, 'apps/server/waybill.mjs'), 'serve', ...names], {
     folder: dataDir,
     url: `http://127.0.0.1:${port}`,
     readyPath: '/readyz',
@@ -90,25 +92,21 @@ export async function startWaybill(
 
 /** The peer: one route on Fastify, same schemas, a constant order, nothing else. */
 export async function startBareRoute(stack: AsyncDisposableStack): Promise<Started> {
-  const folder = temporaryFolder();
-  stack.defer(() => removeFolder(folder));
+  const folder = temporaryFolder(stack);
   const port = await freePort();
-  const bare = await startNode([BARE_ROUTE, String(port)], {
+  return startNode(stack, [BARE_ROUTE, String(port)], {
     folder,
     url: `http://127.0.0.1:${port}`,
     readyPath: '/',
     env: {},
   });
-  stack.defer(bare.stop);
-  return bare;
 }
 
 /** A sandbox gateway with its defaults, which nobody but the bench calls. */
 export async function startSandbox(stack: AsyncDisposableStack): Promise<Started> {
-  const folder = temporaryFolder();
-  stack.defer(() => removeFolder(folder));
+  const folder = temporaryFolder(stack);
   const port = await freePort();
-  const sandbox = await startNode([join(root, 'sandbox/main.ts')], {
+  return startNode(stack, [join(root, 'sandbox/main.ts')], {
     folder,
     url: `http://127.0.0.1:${port}`,
     readyPath: '/healthz',
@@ -119,8 +117,6 @@ export async function startSandbox(stack: AsyncDisposableStack): Promise<Started
       SANDBOX_CALLBACK_SECRET: 'bench-callback',
     },
   });
-  stack.defer(sandbox.stop);
-  return sandbox;
 }
 
 interface NodeOptions {
@@ -131,7 +127,12 @@ interface NodeOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-async function startNode(parameters: readonly string[], options: NodeOptions): Promise<Started> {
+/** Ended with the stack, if it was not stopped before. */
+async function startNode(
+  stack: AsyncDisposableStack,
+  parameters: readonly string[],
+  options: NodeOptions,
+): Promise<Started> {
   const outputFile = join(options.folder, 'output.log');
   const output = openSync(outputFile, 'a');
   const begun = performance.now();
@@ -142,6 +143,7 @@ async function startNode(parameters: readonly string[], options: NodeOptions): P
   });
   closeSync(output);
   const stop = () => stopChild(child);
+  stack.defer(stop);
   try {
     await answers(child, options.url + options.readyPath);
   } catch (error) {
