@@ -38,6 +38,7 @@ export interface ProviderBreaker {
 
 const COLD = 16;
 const WARM_AFTER = 5;
+const RATE_MS = 10_000;
 const state = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
 const callDuration = histogram(
   'waybill_payment_call_duration_seconds',
@@ -59,6 +60,15 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
   let openedAt = 0;
   let succeeded = 0;
   let pace: Pace | undefined;
+  let rateAskedAt = 0;
+  /** Asked again while the backlog lasts: a pace below what comes in would never use it up. */
+  const askRate = () => {
+    rateAskedAt = epochMs();
+    settings.drainRate().then(
+      (rate) => pace?.change(rate),
+      () => {},
+    );
+  };
   state.set({ target }, 0);
   breaker.onStateChange((now) => {
     state.set({ target }, now === CircuitState.Open ? 2 : now === CircuitState.HalfOpen ? 1 : 0);
@@ -69,12 +79,7 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
     if (now === CircuitState.Closed) {
       // Until the rate is known, the pace is a crawl.
       pace = createPace(1);
-      void settings.drainRate().then(
-        (rate) => {
-          pace = pace === undefined ? undefined : createPace(rate);
-        },
-        () => {},
-      );
+      askRate();
     }
   });
   return {
@@ -85,6 +90,7 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
       const limit =
         succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
       const free = Math.max(0, limit - running);
+      if (pace !== undefined && epochMs() - rateAskedAt >= RATE_MS) askRate();
       return pace === undefined ? free : Math.min(free, pace.available());
     },
     began(asked, got) {
@@ -116,10 +122,12 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
 interface Pace {
   available(): number;
   take(count: number): void;
+  change(perSecond: number): void;
 }
 
 /** A token bucket that holds at most a second's worth. */
-function createPace(perSecond: number): Pace {
+function createPace(firstRate: number): Pace {
+  let perSecond = firstRate;
   let tokens = 1;
   let at = epochMs();
   return {
@@ -131,6 +139,9 @@ function createPace(perSecond: number): Pace {
     },
     take(count) {
       tokens -= count;
+    },
+    change(rate) {
+      perSecond = rate;
     },
   };
 }

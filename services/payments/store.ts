@@ -131,14 +131,21 @@ export async function rememberCallback(tx: Tx, provider: string, eventId: string
   return rows.length === 1;
 }
 
-/** The busiest minute of the last ten, as payments a second: the usual rate of calls. */
+/**
+ * The busiest minute of the last ten, as payments a second: the usual rate of calls. The minute in
+ * which the first of them came is counted from that one on, but as ten seconds at least.
+ */
 export async function usualRate(db: Database): Promise<number> {
-  const [row] = await db.query<{ most: bigint | null }>(
-    `select max(n) as most from (
-       select count(*) as n from payments where created_at > now() - interval '10 minutes'
-       group by date_trunc('minute', created_at)) minutes`,
+  const [row] = await db.query<{ most: number | null }>(
+    `with recent as (
+       select extract(epoch from now() - created_at)::float8 as age from payments
+       where created_at > now() - interval '10 minutes'),
+     minutes as (
+       select floor(age / 60) * 60 as till, count(*) as n from recent group by floor(age / 60))
+     select max(n / least(60, greatest(10, (select max(age) from recent) - till))) as most
+     from minutes`,
   );
-  return Number(row?.most ?? 0n) / 60;
+  return row?.most ?? 0;
 }
 
 export function renderPayment(row: PaymentRow, attempts: readonly Attempt[]): Payment {
