@@ -62,7 +62,7 @@ export function runKills(options: KillsOptions): Promise<KillsReport> {
   const shopper = { patienceMs: 120_000 };
   return withRun({ topology: 'many', engine, shopper, root }, async (run) => {
     const { cluster } = run;
-    const load = startLoad(run.shopper, options.ordersPerSecond);
+    const load = startLoad(run.shopper, { perSecond: options.ordersPerSecond });
     const probes: Promise<void>[] = [];
     const recoveries: { kill: Kill; ms: number }[] = [];
     const violations: string[] = [];
@@ -81,7 +81,7 @@ export function runKills(options: KillsOptions): Promise<KillsReport> {
     await pause(meanPauseMs);
     violations.push(...(await load.stop()));
     await Promise.all(probes);
-    const judgement = await settle(cluster, run.shopper, 120);
+    const judgement = await settle(cluster, run.shopper, { waitSeconds: 120 });
     violations.push(...judgement.violations);
     if (violations.length > 0) keepEvidence(cluster, violations.join('\n'));
     const killed: Record<string, number> = {};

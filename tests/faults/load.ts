@@ -1,6 +1,6 @@
-/** A stream of orders at a rate, as Poisson arrivals; each goes one of the ways of an order. */
+/** Streams of orders: open ones at a rate, whatever the answers, and closed ones of a number. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Shopper } from './harness/shopper.ts';
+import type { Shopper, Wish } from './harness/shopper.ts';
 
 export interface Load {
   /** How many orders were begun so far. */
@@ -54,20 +54,29 @@ function chooseWay(): Way {
   return by('tok_ok', 'CONFIRMED');
 }
 
-/** Starts the stream. `plain`: only orders that are paid. */
-export function startLoad(shopper: Shopper, perSecond: number, plain = false): Load {
+export interface LoadOptions {
+  readonly perSecond: number;
+  /** Only orders that are paid, in an even stream; else Poisson arrivals that go every way. */
+  readonly even?: boolean;
+}
+
+/** Starts an open stream. */
+export function startLoad(shopper: Shopper, { perSecond, even = false }: LoadOptions): Load {
   const under = new Set<Promise<void>>();
   const troubles: string[] = [];
   const stopping = new AbortController();
   let begun = 0;
   const arrive = async () => {
+    const from = performance.now();
     while (!stopping.signal.aborted) {
       begun++;
-      const walk = (plain ? shopper.place() : chooseWay()(shopper))
+      const walk = (even ? shopper.place() : chooseWay()(shopper))
         .catch((error: unknown) => void troubles.push(`client: ${String(error)}`))
         .then(() => void under.delete(walk));
       under.add(walk);
-      const gap = (-Math.log(1 - Math.random()) * 1000) / perSecond;
+      const mean = 1000 / perSecond;
+      const due = from + begun * mean - performance.now();
+      const gap = even ? Math.max(0, due) : -Math.log(1 - Math.random()) * mean;
       await pause(gap, undefined, { signal: stopping.signal }).catch(() => {});
     }
   };
@@ -83,4 +92,18 @@ export function startLoad(shopper: Shopper, perSecond: number, plain = false): L
       return troubles;
     },
   };
+}
+
+/** Places so many orders, a number of them at a time; resolves when all are accepted. */
+export async function placeAll(
+  shopper: Shopper,
+  count: number,
+  atOnce: number,
+  wish: Wish,
+): Promise<void> {
+  let left = count;
+  const lane = async () => {
+    while (left-- > 0) await shopper.place(wish);
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
 }

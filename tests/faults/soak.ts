@@ -3,6 +3,8 @@ import { atExit } from './harness/at-exit.ts';
 import { ENGINES, type Engine } from './harness/brokers.ts';
 import type { Topology } from './harness/cluster.ts';
 import { copyTree } from './harness/tree.ts';
+import { describeHostile, runHostile } from './hostile.ts';
+import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions } from './outage.ts';
 import { describeKills, runKills } from './kills.ts';
 import { allCells, nameOf, runCells } from './matrix.ts';
 
@@ -19,7 +21,7 @@ export interface SoakOptions {
 /** Runs from a copy of the sources in `root`, so that edits during hours of running are not seen. */
 type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
-const table: Readonly<Record<string, SoakRun>> = { matrix, kills };
+const table: Readonly<Record<string, SoakRun>> = { matrix, kills, hostile, outage };
 
 export const names = Object.keys(table);
 
@@ -29,7 +31,11 @@ export async function soak(name: string, options: SoakOptions): Promise<boolean 
   if (run === undefined) return undefined;
   const tree = copyTree();
   atExit(tree.remove);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      print(`ended by ${signal}`);
+      process.exit(1);
+    });
   return run(options, tree.root);
 }
 
@@ -72,4 +78,32 @@ async function kills(options: SoakOptions, root: string): Promise<boolean> {
   });
   for (const line of [...describeKills(report), ...report.violations]) print(line);
   return report.violations.length === 0;
+}
+
+async function hostile(options: SoakOptions, root: string): Promise<boolean> {
+  const report = await runHostile(Number(options.payments ?? 10_000), root);
+  for (const line of [...describeHostile(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
+}
+
+/** 500 orders a minute, and a provider that is away in one of three ways. */
+async function outage(options: SoakOptions, root: string): Promise<boolean> {
+  let held = true;
+  const ways = (options.only?.split(',') ?? ['down', 'reset', 'error']) as Away[];
+  for (const away of ways) {
+    const how: OutageOptions = {
+      away,
+      perSecond: 500 / 60,
+      beforeSeconds: 60,
+      outageSeconds: Number(options.minutes ?? 3) * 60,
+      afterSeconds: 30,
+      recoverySeconds: 20,
+      root,
+    };
+    const report = await runOutage(how);
+    const faults = judgeOutage(how, report);
+    for (const line of [...describeOutage(how, report), ...faults]) print(line);
+    held &&= faults.length === 0;
+  }
+  return held;
 }

@@ -6,9 +6,9 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../support/waybill.ts';
 import { atExit } from './at-exit.ts';
 import { createMember, type Member } from './member.ts';
+import { reservePort } from './ports.ts';
 import { signal, startPrivatePostgres, type PrivatePostgres } from './postgres.ts';
 import { openSandbox, type Sandbox } from './sandbox.ts';
 import { repository } from './tree.ts';
@@ -98,7 +98,7 @@ function surroundingsOf({ busUrl, env, root }: ClusterOptions): Surroundings {
 
 async function oneProcess(options: ClusterOptions, folder: string): Promise<Cluster> {
   const { env, root } = surroundingsOf(options);
-  const port = await freePort();
+  const port = await reservePort();
   const url = `http://127.0.0.1:${port}`;
   const dataDir = join(folder, 'data');
   const whole = createMember({
@@ -145,7 +145,7 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
   const services: readonly Service[] = ['gateway', 'orders', 'payments'];
   const ports = new Map<string, number>();
   const names = [...services, ...doubled.map((service) => `${service}-2`), 'sandbox', 'control'];
-  for (const name of names) ports.set(name, await freePort());
+  for (const name of names) ports.set(name, await reservePort());
   const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
   const addresses = services.map((service) => {
     const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { startEmbeddedDatabase } from '../../../apps/server/embedded-database.ts';
-import { freePort } from '../../support/waybill.ts';
 import { atExit } from './at-exit.ts';
+import { reservePort } from './ports.ts';
 
 export interface PrivatePostgres {
   readonly url: string;
@@ -16,7 +16,7 @@ export interface PrivatePostgres {
 }
 
 export async function startPrivatePostgres(folder: string): Promise<PrivatePostgres> {
-  const port = await freePort();
+  const port = await reservePort();
   let server = await startEmbeddedDatabase(folder, port);
   const forget = atExit(() => signal(server.pid));
   return {

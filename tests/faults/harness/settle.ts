@@ -14,10 +14,10 @@ export interface Judgement {
 export async function settle(
   cluster: Cluster,
   shopper: Shopper,
-  waitSeconds = 60,
+  { waitSeconds = 60, heal = true }: { waitSeconds?: number; heal?: boolean } = {},
 ): Promise<Judgement> {
   await Promise.all(cluster.members.map((member) => member.untilReady()));
-  await cluster.sandbox.control({ mode: 'up' });
+  if (heal) await cluster.sandbox.control({ mode: 'up' });
   const report = await verifyDatabase({
     databaseUrl: cluster.databaseUrl(),
     journal: cluster.sandbox.journalFile(),
