@@ -70,6 +70,7 @@ export async function openLogPath(stack: AsyncDisposableStack, url: string): Pro
   const nothingLost: ConsumerOptions['producer'] = {
     ofKey: () => Promise.resolve([]),
     heads: () => Promise.resolve([]),
+    range: () => Promise.resolve([]),
   };
   const bus = openPostgresBus(open(CONSUMER, 2), log);
   startConsumer(inbox, { leases: consuming, bus, producer: nothingLost });

@@ -10,7 +10,7 @@ import { partitionOf, type Bus, type CloudEvent } from './bus/port.ts';
 import { sleep } from './clock.ts';
 import type { Tx } from './db.ts';
 import { Outage } from './errors.ts';
-import type { LogHead } from './eventlog.ts';
+import { LOG_PAGE, type LogHead } from './eventlog.ts';
 import { failpoint } from './failpoints.ts';
 import { applyInOrder, handleCarefully, type Inbox } from './inbox.ts';
 import type { Leases } from './leases.ts';
@@ -36,7 +36,9 @@ export interface ConsumerDefinition<Context> {
 /** How the consumer asks the producer for what the bus did not bring. */
 export interface ProducerLog {
   ofKey(topic: string, key: string, afterVersion: number): Promise<readonly CloudEvent[]>;
+  /** Positions, keys and versions, up to what is two seconds old. */
   heads(topic: string, after: number): Promise<readonly LogHead[]>;
+  range(topic: string, after: number): Promise<readonly CloudEvent[]>;
 }
 
 export interface ConsumerOptions {
@@ -48,6 +50,8 @@ export interface ConsumerOptions {
 const BATCH = 200;
 const AUDIT_MS = 2000;
 const SILENCE_MS = 3000;
+/** Up to so many keys are pulled one by one. */
+const FEW_KEYS = 10;
 
 const consumed = gauge('waybill_consumer_position', 'Last position seen', ['topic', 'group']);
 const lag = gauge('waybill_consumer_lag_events', 'Events known but not seen', ['topic', 'group']);
@@ -62,8 +66,8 @@ export function startConsumer(inbox: Inbox, options: ConsumerOptions): void {
     );
   leases.hold(`audit ${topic}`, async (signal) => {
     while (!signal.aborted) {
-      await sleep(AUDIT_MS, signal);
-      if (!signal.aborted) await audit(inbox, bus.partitions, options.producer);
+      const more = await audit(inbox, bus.partitions, options.producer);
+      if (!more) await sleep(AUDIT_MS, signal);
     }
   });
 }
@@ -153,9 +157,9 @@ interface Missing {
 
 /**
  * Compares the producer's log with the inbox, and pulls what the bus has lost: an event is lost
- * when its partition has gone past it, or has been silent while it waits.
+ * when its partition has gone past it, or has been silent while it waits. True: there is more.
  */
-async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): Promise<void> {
+async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): Promise<boolean> {
   const { db, topic } = inbox;
   const cursors = await db.query<{ partition: number; position: bigint; silent: boolean }>(
     `select partition, position,
@@ -168,7 +172,7 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
   const last = heads.at(-1);
   if (last === undefined) {
     lag.set({ topic, group: db.service }, 0);
-    return;
+    return false;
   }
   const missing = await db.query<Missing>(
     `select h.position, h.key
@@ -186,9 +190,15 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
     return cursor === undefined || cursor.silent || cursor.position >= event.position;
   });
   const lostKeys = new Set(lost.map((event) => event.key));
-  if (lostKeys.size > 0)
+  const [firstLost] = lost;
+  if (firstLost !== undefined) {
     inbox.log.warn({ topic, keys: lostKeys.size }, 'pulls events the bus lost');
-  for (const key of lostKeys) await pull(inbox, key);
+    if (lostKeys.size > FEW_KEYS) {
+      await pullRange(inbox, await producer.range(topic, Number(firstLost.position) - 1));
+      return true;
+    }
+    for (const key of lostKeys) await pull(inbox, key);
+  }
   const waits = missing.find((event) => !lostKeys.has(event.key));
   const upTo = waits === undefined ? last.position : Number(waits.position) - 1;
   await db.query(
@@ -197,6 +207,20 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
      set position = greatest(cursors.position, excluded.position), updated_at = now()`,
     [topic, upTo],
   );
+  return waits === undefined && heads.length === LOG_PAGE;
+}
+
+/** A bus that lost much is made good by the page, not by the key. */
+async function pullRange(inbox: Inbox, events: readonly CloudEvent[]): Promise<void> {
+  const byPartition = Map.groupBy(events, (event) => inbox.partitionOf(event.key));
+  for (const [partition, ofPartition] of byPartition)
+    for (let start = 0; start < ofPartition.length; start += BATCH) {
+      const batch = ofPartition.slice(start, start + BATCH);
+      await applyInOrder(inbox, partition, batch).catch((error: unknown) => {
+        if (error instanceof Outage) throw error;
+        return handleCarefully(inbox, partition, batch);
+      });
+    }
 }
 
 async function pull(inbox: Inbox, key: string): Promise<void> {

@@ -41,6 +41,8 @@ export function wakeSequencer(topic: string): void {
 }
 
 const BATCH = 500;
+/** How many events or heads one request for the log returns at most. */
+export const LOG_PAGE = 1000;
 const IDLE_MS = 50;
 
 const lastPosition = gauge('waybill_log_position', 'Last position given', ['topic']);
@@ -150,14 +152,31 @@ export interface LogHead {
   readonly version: number;
 }
 
-/** What an auditing consumer compares with its inbox: events older than two seconds, briefly. */
-export async function readLogHeads(db: Database, after: number, limit: number): Promise<LogHead[]> {
-  const rows = await db.query<{ position: bigint; key: string; version: number }>(
-    `select position, key, version from log
-     where position > $1 and time < now() - interval '2 seconds' order by position limit $2`,
+/** Events after a position, in order. */
+export async function readLog(db: Database, after: number, limit: number): Promise<CloudEvent[]> {
+  const rows = await db.query<LogRow>(
+    `select ${COLUMNS} from log where position > $1 order by position limit $2`,
     [after, limit],
   );
-  return rows.map((row) => ({ ...row, position: Number(row.position) }));
+  return rows.map((row) => envelope(db.service, row));
+}
+
+/**
+ * What an auditing consumer compares with its inbox, briefly. Ends before the first event that is
+ * younger than two seconds: its delivery may well be under way.
+ */
+export async function readLogHeads(db: Database, after: number, limit: number): Promise<LogHead[]> {
+  const rows = await db.query<{ position: bigint; key: string; version: number; young: boolean }>(
+    `select position, key, version, time > now() - interval '2 seconds' as young
+     from log where position > $1 order by position limit $2`,
+    [after, limit],
+  );
+  const heads: LogHead[] = [];
+  for (const { position, key, version, young } of rows) {
+    if (young) break;
+    heads.push({ position: Number(position), key, version });
+  }
+  return heads;
 }
 
 function envelope(topic: string, row: LogRow): CloudEvent {

@@ -37,6 +37,8 @@ declare module 'fastify' {
 
 const BODY_LIMIT = 1024 * 1024;
 const REQUEST_MS = 30_000;
+/** Idle ones included: each costs some 10 kB, and what waits longer than 65 s is closed. */
+const MAX_CONNECTIONS = 10_000;
 
 /** A server without routes. `log` is the process's logger. */
 export function createServer(log: Logger): FastifyInstance {
@@ -59,8 +61,15 @@ export function createServer(log: Logger): FastifyInstance {
       void sendProblem(error, request as FastifyRequest, reply as FastifyReply);
     },
   }) as unknown as FastifyInstance;
+  // A logger of its own for each request costs 4 % of an acceptance; lines name the request instead.
+  app.setChildLoggerFactory((logger) => logger);
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? compileBody : compileParameters)(validators, schema as object),
+  );
+  app.server.maxConnections = MAX_CONNECTIONS;
+  // Expectations other than 100-continue may be passed over (RFC 9110, 10.1.1). Node answers 417.
+  app.server.on('checkExpectation', (request, response) =>
+    app.server.emit('request', request, response),
   );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJsonBody);
@@ -119,8 +128,9 @@ function refuseUnparsable(error: NodeJS.ErrnoException, socket: import('node:net
 const JSON_TYPE = /^application\/json(?: *; *charset="?utf-8"?)?$/i;
 
 /** Refuses what proxies and frameworks are known to read differently from each other. */
-function refuseBadEnvelope(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+function refuseBadEnvelope(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   request.startedMs = monotonicMs();
+  reply.header('x-request-id', request.id);
   const { headers, method } = request.raw;
   if (method === 'GET' || method === 'HEAD') return done();
   if (headers['content-encoding'] !== undefined)

@@ -1,11 +1,11 @@
 /** Routes that every service has: its log for consumers, its document, its dead letters. */
 import type { Database } from './db.ts';
 import { Refusal } from './errors.ts';
-import { readLogHeads, readLogOfKey } from './eventlog.ts';
+import { LOG_PAGE, readLog, readLogHeads, readLogOfKey } from './eventlog.ts';
 import { replayKey, type Inbox } from './inbox.ts';
 import { describeRoutes } from './openapi.ts';
 import { route, type Route } from './route.ts';
-import { Identifier, Nullable, Timestamp, Type } from './schema.ts';
+import { Identifier, Nullable, OneOf, Timestamp, Type } from './schema.ts';
 import type { Service } from './service.ts';
 import { wakeTasks } from './tasks.ts';
 
@@ -14,8 +14,6 @@ export interface KitRoutesOptions {
   readonly db: Database | undefined;
   readonly inboxes: ReadonlyMap<string, Inbox>;
 }
-
-const LOG_PAGE = 1000;
 
 /** The kit's own routes for a service; without a database only its document. */
 export function kitRoutes(options: KitRoutesOptions): Route<never>[] {
@@ -47,11 +45,12 @@ function logRoute(db: Database): Route<never> {
     method: 'GET',
     path: `/internal/log/${db.service}`,
     access: ['service'],
-    summary: 'Events from the log: of one key after a version, or heads after a position.',
+    summary: 'Events from the log: after a position, or of one key after a version.',
     internal: true,
     query: Type.Object(
       {
         after: Type.Optional(Type.Integer({ minimum: 0 })),
+        view: Type.Optional(OneOf(['events', 'heads'])),
         key: Type.Optional(Identifier(200)),
         after_version: Type.Optional(Type.Integer({ minimum: 0 })),
       },
@@ -59,24 +58,29 @@ function logRoute(db: Database): Route<never> {
     ),
     replies: { 200: { description: 'Events in order.' } },
     async handle({ query }) {
+      const { key, after = 0, after_version: afterVersion = 0 } = query;
+      const read = query.view === 'heads' ? readLogHeads : readLog;
       const events =
-        query.key === undefined
-          ? await readLogHeads(db, query.after ?? 0, LOG_PAGE)
-          : await readLogOfKey(db, query.key, query.after_version ?? 0, LOG_PAGE);
+        key === undefined
+          ? await read(db, after, LOG_PAGE)
+          : await readLogOfKey(db, key, afterVersion, LOG_PAGE);
       return { status: 200, body: { events } };
     },
   });
 }
 
-const DeadLetter = Type.Object({
-  topic: Type.String(),
-  key: Type.String(),
-  version: Type.Integer(),
-  type: Type.String(),
-  error: Type.String(),
-  attempts: Type.Integer(),
-  parked_at: Timestamp,
-});
+const DeadLetter = Type.Object(
+  {
+    topic: Type.String(),
+    key: Type.String(),
+    version: Type.Integer(),
+    type: Type.String(),
+    error: Type.String(),
+    attempts: Type.Integer(),
+    parked_at: Timestamp,
+  },
+  { title: 'DeadLetter' },
+);
 
 function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database): Route<never>[] {
   const base = `/api/v1/dead-letters/${service.name}`;
@@ -133,13 +137,16 @@ function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database):
   ];
 }
 
-const DeadTask = Type.Object({
-  kind: Type.String(),
-  key: Type.String(),
-  attempts: Type.Integer(),
-  error: Nullable(Type.String()),
-  created_at: Timestamp,
-});
+const DeadTask = Type.Object(
+  {
+    kind: Type.String(),
+    key: Type.String(),
+    attempts: Type.Integer(),
+    error: Nullable(Type.String()),
+    created_at: Timestamp,
+  },
+  { title: 'DeadTask' },
+);
 
 function deadTaskRoutes({ service }: KitRoutesOptions, db: Database): Route<never>[] {
   const base = `/api/v1/dead-tasks/${service.name}`;

@@ -80,6 +80,7 @@ function producerLog(client: Client): ProducerLog {
   };
   return {
     ofKey: (topic, key, afterVersion) => ask(topic, { key, after_version: afterVersion }),
-    heads: (topic, after) => ask(topic, { after }),
+    heads: (topic, after) => ask(topic, { after, view: 'heads' }),
+    range: (topic, after) => ask(topic, { after }),
   };
 }

@@ -45,7 +45,8 @@ async function takeStep(task: TaskRun, context: PaymentsContext): Promise<boolea
   let called = await call(context, begun);
   if (await failpoint('payments.charge.after')) called = await call(context, begun);
   const { answer, trial } = called;
-  if (task.signal.aborted) return false;
+  // Too late, or taken over: whoever has the task next asks the provider what became of the call.
+  if (task.signal.aborted) throw new Outage('lease', 'the task ran out of time');
   const goesOn = await db.transaction(async (tx) => {
     const settled = await settle(tx, context, task.key, answer, begun.before, trial);
     const next = settled?.outcome.next;
