@@ -40,10 +40,12 @@ export async function applyInOrder(
   const last = events.at(-1);
   if (last === undefined) return;
   const gaps = await inbox.db.transaction(async (tx) => {
-    // The cursor's row lock makes the partition's deliveries, pulls and replays take turns.
+    // The cursor's row lock makes the partition's deliveries, pulls and replays take turns, and is
+    // there before the partition's first delivery: an audit may come first.
     await tx.query(
-      `update cursors set position = greatest(position, $3), unfinished = 0, updated_at = now()
-       where topic = $1 and partition = $2`,
+      `insert into cursors (topic, partition) values ($1, $2)
+       on conflict (topic, partition) do update
+       set position = greatest(cursors.position, $3), unfinished = 0, updated_at = now()`,
       [inbox.topic, partition, last.position],
     );
     const sorted = await sort(inbox, tx, events, firstOfKey);

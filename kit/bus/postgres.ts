@@ -57,7 +57,9 @@ begin
 end $$;
 create or replace function bus.trim(the_topic text, keep interval) returns void
 language sql security definer set search_path = bus, pg_temp as $$
-  delete from bus.events e where e.topic = the_topic and e.position <= (
+  delete from bus.events e where e.topic = the_topic
+  and exists (select from bus.topics t where t.topic = the_topic and t.publisher = session_user)
+  and e.position <= (
     select max(oldest.position) from (
       select t.position, t.published_at from bus.events t
       where t.topic = the_topic order by t.position limit 5000) oldest
