@@ -15,7 +15,7 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     ...['assets', 'dev-key', 'documents', 'entrance', 'front', 'headers', 'instances', 'keys'],
     ...['open-mode', 'pages', 'proxy', 'rate-limit', 'start-page', 'tokens', 'upstreams'],
   ],
-  orders: ['context', 'settings'],
+  orders: ['acceptance', 'context', 'settings'],
   payments: ['breaker', 'context', 'provider'],
 };
 

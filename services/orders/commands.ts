@@ -1,10 +1,9 @@
 /** What can be done with orders: accept, cancel, follow their payment. */
 import { sleep } from '@waybill/kit/clock.ts';
-import type { Database, Tx } from '@waybill/kit/db.ts';
-import { Outage, Refusal } from '@waybill/kit/errors.ts';
-import { emit, wakeSequencer } from '@waybill/kit/eventlog.ts';
+import type { Tx } from '@waybill/kit/db.ts';
+import { Refusal } from '@waybill/kit/errors.ts';
+import { emit } from '@waybill/kit/eventlog.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
-import { gather } from '@waybill/kit/gather.ts';
 import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId, timeOfId } from '@waybill/kit/ids.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
@@ -17,74 +16,16 @@ import { afterCancel, priceOrder, type Change } from './rules.ts';
 import {
   asAccepted,
   findOrder,
-  insertOrders,
   lockOrders,
   readKey,
   renderOrder,
-  takeNumbers,
   updateOrders,
-  type Acceptance,
   type AttemptRow,
   type OrderRow,
 } from './store.ts';
 
 const accepted = counter('waybill_orders_accepted_total', 'Orders accepted', ['channel']);
 const moved = counter('waybill_orders_by_status_total', 'Orders that entered a status', ['status']);
-
-/** Stores an accepted order; resolves once it is durable. True: stored; false: its key was used. */
-export type StoreOrder = (acceptance: Acceptance) => Promise<boolean>;
-
-const MAX_WAITING = 20_000;
-
-/** Orders that arrive while a statement is in flight share the next one (ADR 0005). */
-export function createOrderStore(db: Database): StoreOrder {
-  return gather(
-    async (batch) => {
-      const first = new Map<string, Acceptance>();
-      for (const acceptance of batch)
-        first.set(keyIn(acceptance), first.get(keyIn(acceptance)) ?? acceptance);
-      await failpoint('orders.accept.before_insert');
-      const stored = await insertOrders(db, [...first.values()]);
-      wakeSequencer('orders');
-      await failpoint('orders.accept.after_commit');
-      return batch.map((acceptance) => stored.has(acceptance.row.id));
-    },
-    (error) => error instanceof Outage,
-    {
-      maxBatch: 128,
-      flights: 1,
-      maxWaiting: MAX_WAITING,
-      overflow: () => new Outage('database', 'too many orders are waiting to be stored'),
-    },
-  );
-}
-
-/** Two requests with one key in one batch: only the first goes to the database. */
-function keyIn({ row, idempotency }: Acceptance): string {
-  return idempotency === undefined ? row.id : `${idempotency.scope}\n${idempotency.key}`;
-}
-
-const NUMBERS = 512;
-
-/** Hands out order numbers, taken from the sequence in blocks. */
-export function createNumbering(db: Database): () => Promise<number> {
-  let numbers: number[] = [];
-  let refill: Promise<void> | undefined;
-  return async () => {
-    for (;;) {
-      const number = numbers.shift();
-      if (number !== undefined) return number;
-      refill ??= takeNumbers(db, NUMBERS)
-        .then((block) => {
-          numbers = block;
-        })
-        .finally(() => {
-          refill = undefined;
-        });
-      await refill;
-    }
-  };
-}
 
 export interface Accepted {
   readonly order: Order;

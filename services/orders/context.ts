@@ -1,7 +1,7 @@
 /** What the orders service works with. */
 import type { ServiceContext } from '@waybill/kit/service.ts';
 import type { OrdersSettings } from './settings.ts';
-import { createNumbering, createOrderStore, type StoreOrder } from './commands.ts';
+import { createNumbering, createOrderStore, type StoreOrder } from './acceptance.ts';
 
 export interface OrdersContext extends ServiceContext<OrdersSettings> {
   readonly storeOrder: StoreOrder;
