@@ -3,12 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import { describeListenFailure } from './address.ts';
 import { openBus } from './bus/open.ts';
 import { openClient, type Client } from './client.ts';
-import { sleep } from './clock.ts';
 import { openDatabase, type Database } from './db.ts';
 import { createTopology, type Topology } from './discovery.ts';
 import { armFailpoints } from './failpoints.ts';
 import { mountHealth } from './health.ts';
 import { createServer, mountRoutes } from './http.ts';
+import { drain } from './drain.ts';
 import { openIdentitySigner, type IdentitySigner } from './identity.ts';
 import { kitRoutes } from './kit-routes.ts';
 import type { Logger } from './logger.ts';
@@ -192,17 +192,6 @@ function noDatabase(name: string): Database {
       throw new Error(`${name} keeps no data`);
     },
   });
-}
-
-const DRAIN_MS = 10_000;
-
-/** Lets requests in flight end, closes idle connections, refuses nothing that was accepted. */
-async function drain(server: FastifyInstance): Promise<void> {
-  const closed = server.close();
-  const nudge = setInterval(() => server.server.closeIdleConnections(), 100);
-  const force = sleep(DRAIN_MS).then(() => server.server.closeAllConnections());
-  await Promise.race([closed, force]);
-  clearInterval(nudge);
 }
 
 async function end({ service, context, db, bus }: Running): Promise<void> {
