@@ -64,11 +64,24 @@ export function nameOf({ engine, topology, point, action, service, skip }: Cell)
   return `${engine} ${topology}: ${action} at ${point}${where}`;
 }
 
+/** How long orders may take to settle, and everything to come to rest. */
+export interface Patience {
+  readonly followMs: number;
+  readonly waitSeconds: number;
+}
+
+const PATIENT: Patience = { followMs: 60_000, waitSeconds: 60 };
+
+export interface CellsOptions {
+  readonly root?: string;
+  readonly done?: (result: CellResult) => void;
+  readonly patience?: Patience;
+}
+
 /** Runs cells of one engine and topology, one after the other, on one cluster. */
 export function runCells(
   cells: readonly Cell[],
-  root?: string,
-  done: (result: CellResult) => void = () => {},
+  { root, done = () => {}, patience = PATIENT }: CellsOptions = {},
 ): Promise<CellResult[]> {
   const [first] = cells;
   if (first === undefined) return Promise.resolve([]);
@@ -78,7 +91,9 @@ export function runCells(
     const results: CellResult[] = [];
     for (const cell of cells) {
       const begun = performance.now();
-      const violations = await runCell(run, cell).catch((error: unknown) => [String(error)]);
+      const violations = await runCell(run, cell, patience).catch((error: unknown) => [
+        String(error),
+      ]);
       if (violations.length > 0)
         keepEvidence(run.cluster, `${nameOf(cell)}\n${violations.join('\n')}`);
       const result = { cell, violations, tookMs: Math.round(performance.now() - begun) };
@@ -89,24 +104,27 @@ export function runCells(
   });
 }
 
-async function runCell({ cluster, shopper }: Run, cell: Cell): Promise<string[]> {
+async function runCell(
+  { cluster, shopper }: Run,
+  cell: Cell,
+  { followMs, waitSeconds }: Patience,
+): Promise<string[]> {
   const { point, action, service } = cell;
   const member = cluster.member(service);
   const before = member.fired(point);
   await member.stop();
   await member.start(armingOf(cell));
   if (point === LOSS) await swallow(cluster, true);
-  const flow = placeHandful(shopper).then(
-    () => undefined,
-    (error: unknown) => error as Error,
+  const flow = placeHandful(shopper, followMs).then(
+    () => [],
+    (error: unknown) => [`client: ${String(error)}`],
   );
   try {
     await until(() => member.fired(point) > before, 20_000, 20);
     if (point === LOSS) await swallow(cluster, false);
     await AFTERMATH[action](cluster, service);
-    const failure = await flow;
-    if (failure !== undefined) throw failure;
-    return [...(await settle(cluster, shopper)).violations];
+    const troubles = await flow;
+    return [...(await settle(cluster, shopper, { waitSeconds })).violations, ...troubles];
   } finally {
     if (point === LOSS) await swallow(cluster, false);
     member.thaw();

@@ -2,11 +2,11 @@
 import { SETTLED, type Shopper } from './harness/shopper.ts';
 
 /** Places the handful at once and follows each to its end. */
-export async function placeHandful(shopper: Shopper): Promise<void> {
-  const settled = (id: string) => shopper.follow(id, SETTLED);
+export async function placeHandful(shopper: Shopper, timeoutMs = 60_000): Promise<void> {
+  const settled = (id: string) => shopper.follow(id, SETTLED, timeoutMs);
   const walk = async (token: string, expect: readonly string[]) =>
     void (await settled((await shopper.place({ token, expect })).id));
-  await Promise.all([
+  const walks = await Promise.allSettled([
     walk('tok_ok', ['CONFIRMED']),
     walk('tok_ok', ['CONFIRMED']),
     walk('tok_decline', ['PAYMENT_FAILED']),
@@ -14,20 +14,21 @@ export async function placeHandful(shopper: Shopper): Promise<void> {
     walk('tok_reset_after_charge', ['CONFIRMED']),
     walk('tok_timeout_after_charge', ['CONFIRMED']),
     walk('tok_double_callback', ['CONFIRMED']),
-    cancelAtOnce(shopper, 'tok_ok'),
-    cancelAtOnce(shopper, 'tok_timeout_after_charge'),
-    cancelWhenPaid(shopper),
+    cancelAtOnce(shopper, 'tok_ok', timeoutMs),
+    cancelAtOnce(shopper, 'tok_timeout_after_charge', timeoutMs),
+    cancelWhenPaid(shopper, timeoutMs),
   ]);
+  for (const walked of walks) if (walked.status === 'rejected') throw walked.reason as Error;
 }
 
-async function cancelAtOnce(shopper: Shopper, token: string): Promise<void> {
+async function cancelAtOnce(shopper: Shopper, token: string, ms: number): Promise<void> {
   const { id } = await shopper.place({ token });
-  if ((await shopper.cancel(id)) !== 'refused') await shopper.follow(id, ['CANCELLED']);
+  if ((await shopper.cancel(id)) !== 'refused') await shopper.follow(id, ['CANCELLED'], ms);
 }
 
-async function cancelWhenPaid(shopper: Shopper): Promise<void> {
+async function cancelWhenPaid(shopper: Shopper, ms: number): Promise<void> {
   const { id } = await shopper.place();
-  await shopper.follow(id, ['CONFIRMED']);
+  await shopper.follow(id, ['CONFIRMED'], ms);
   await shopper.cancel(id);
-  await shopper.follow(id, ['CANCELLED']);
+  await shopper.follow(id, ['CANCELLED'], ms);
 }

@@ -3,10 +3,12 @@ import { atExit } from './harness/at-exit.ts';
 import { ENGINES, type Engine } from './harness/brokers.ts';
 import type { Topology } from './harness/cluster.ts';
 import { copyTree } from './harness/tree.ts';
+import { MUTANTS } from './mutants.ts';
+import { describeCatch, huntMutants } from './mutation.ts';
 import { describeHostile, runHostile } from './hostile.ts';
 import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions } from './outage.ts';
 import { describeKills, runKills } from './kills.ts';
-import { allCells, nameOf, runCells } from './matrix.ts';
+import { allCells, nameOf, runCells, type CellResult } from './matrix.ts';
 
 export interface SoakOptions {
   readonly engine?: string;
@@ -21,7 +23,7 @@ export interface SoakOptions {
 /** Runs from a copy of the sources in `root`, so that edits during hours of running are not seen. */
 type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
-const table: Readonly<Record<string, SoakRun>> = { matrix, kills, hostile, outage };
+const table: Readonly<Record<string, SoakRun>> = { matrix, kills, hostile, outage, mutants };
 
 export const names = Object.keys(table);
 
@@ -47,22 +49,19 @@ async function matrix(options: SoakOptions, root: string): Promise<boolean> {
   const topologies: Topology[] = topology === undefined ? ['one', 'many'] : [topology as Topology];
   let broken = 0;
   let held = 0;
+  const report = ({ cell, violations, tookMs }: CellResult) => {
+    if (violations.length === 0) held++;
+    else broken++;
+    print(`${violations.length === 0 ? 'ok ' : 'BAD'} ${nameOf(cell)} (${tookMs} ms)`);
+    for (const violation of violations) print(`      ${violation}`);
+  };
   for (const each of engines)
     for (const how of topologies) {
       const cells = allCells(each, how).filter((cell) => nameOf(cell).includes(only ?? ''));
       const lanes = Array.from({ length: Math.min(Number(parallel), cells.length) }, (_, lane) =>
         cells.filter((_cell, index) => index % Number(parallel) === lane),
       );
-      await Promise.all(
-        lanes.map((lane) =>
-          runCells(lane, root, ({ cell, violations, tookMs }) => {
-            if (violations.length === 0) held++;
-            else broken++;
-            print(`${violations.length === 0 ? 'ok ' : 'BAD'} ${nameOf(cell)} (${tookMs} ms)`);
-            for (const violation of violations) print(`      ${violation}`);
-          }),
-        ),
-      );
+      await Promise.all(lanes.map((lane) => runCells(lane, { root, done: report })));
     }
   print(`${held + broken} cells: ${held} held, ${broken} did not`);
   return broken === 0;
@@ -106,4 +105,15 @@ async function outage(options: SoakOptions, root: string): Promise<boolean> {
     held &&= faults.length === 0;
   }
   return held;
+}
+
+async function mutants({ only = '' }: SoakOptions): Promise<boolean> {
+  const chosen = MUTANTS.filter(({ name, hunt }) => name.includes(only) || hunt === only);
+  const verdicts = await huntMutants(chosen, (verdict) => {
+    print(`${verdict.mutant.name} → ${describeCatch(verdict)}`);
+    for (const alarm of verdict.falseAlarms) print(`      FALSE ALARM ${alarm}`);
+  });
+  const good = verdicts.filter((one) => one.caught.length > 0 && one.falseAlarms.length === 0);
+  print(`${good.length} of ${chosen.length} planted bugs caught`);
+  return good.length === chosen.length;
 }

@@ -179,7 +179,8 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
       SANDBOX_DATA_DIR: sandboxFolder,
       SANDBOX_PORT: String(ports.get('sandbox')),
       SANDBOX_CONTROL_PORT: String(ports.get('control')),
-      SANDBOX_CALLBACK_URL: `${urlOf('gateway')}/api/v1/payments/callbacks`,
+      SANDBOX_CALLBACK_URL:
+        env['SANDBOX_CALLBACK_URL'] ?? `${urlOf('gateway')}/api/v1/payments/callbacks`,
     },
     logFile: join(folder, 'sandbox.log'),
     readyUrl: `${urlOf('control')}/healthz`,
