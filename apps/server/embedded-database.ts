@@ -5,7 +5,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import {
   chownSync,
+  closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,12 +16,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { sleep } from '@waybill/kit/clock.ts';
+import { monotonicMs, sleep } from '@waybill/kit/clock.ts';
 import { newToken, random } from '@waybill/kit/ids.ts';
 import type { Logger } from '@waybill/kit/logger.ts';
 import { startLoop } from '@waybill/kit/loop.ts';
 import pg from 'pg';
 import { preparePostgresFiles, type PostgresFiles } from './postgres-files.ts';
+import { commandOf, isAlive, readPid, whileLocked } from './processes.ts';
 import { UsageFault } from './services.ts';
 
 export interface EmbeddedDatabase {
@@ -52,6 +55,18 @@ export async function startEmbeddedDatabase(
   dataDir: string,
   port?: number,
   use: 'own' | 'borrow' = 'own',
+): Promise<EmbeddedDatabase> {
+  mkdirSync(dataDir, { recursive: true });
+  // Two that set up one folder at the same time would clear away each other's files.
+  return whileLocked(resolve(dataDir, 'postgres-lock'), START_MS, () =>
+    startOrAdopt(dataDir, port, use),
+  );
+}
+
+async function startOrAdopt(
+  dataDir: string,
+  port: number | undefined,
+  use: 'own' | 'borrow',
 ): Promise<EmbeddedDatabase> {
   const files = preparePostgresFiles(dataDir);
   const passwordFile = resolve(dataDir, 'postgres-password');
@@ -142,14 +157,32 @@ interface Server {
   readonly port: number;
 }
 
-/** The server that runs on this data folder, if one does. */
+/** An id that no process has: greater than the greatest that a system gives. */
+const NOBODY = '1999999999';
+
+/** The server that runs on this data folder, if one does; it may be starting or stopping. */
 async function findRunning(files: PostgresFiles, password: string): Promise<Server | undefined> {
   const file = join(files.data, 'postmaster.pid');
-  if (!existsSync(file)) return undefined;
-  const [pid, , , port] = readFileSync(file, 'utf8').split('\n').map(Number);
-  if (pid === undefined || port === undefined || !isAlive(pid)) return undefined;
-  return (await accepts(port, password)) ? { pid, port } : undefined;
+  const begin = monotonicMs();
+  while (existsSync(file) && monotonicMs() - begin < START_MS) {
+    const text = readFileSync(file, 'utf8');
+    const [pid = 0, , , port = 0] = text.split('\n').map(Number);
+    if (!isAlive(pid)) return undefined;
+    if (commandOf(pid)?.includes('postgres') === false) {
+      // Somebody else has the id by now, after a restart of the machine or the container; the
+      // server cannot tell and would not start. The rest of the file stays: by it the server
+      // knows whether processes of the last one still use the data.
+      writeFileSync(file, text.replace(/^\d+/, NOBODY));
+      return undefined;
+    }
+    if (port > 0 && (await accepts(port, password))) return { pid, port };
+    await sleep(25);
+  }
+  return undefined;
 }
+
+const LAUNCHES = 5;
+const LAUNCH_PAUSE_MS = 250;
 
 async function launch(
   files: PostgresFiles,
@@ -157,9 +190,10 @@ async function launch(
   password: string,
   wantedPort: number | undefined,
 ): Promise<Server> {
-  for (let attempt = 0; ; attempt++) {
+  const logFile = resolve(dataDir, 'postgres.log');
+  for (let attempt = 1; ; attempt++) {
     const port = wantedPort ?? 20_000 + Math.floor(random() * 10_000);
-    const log = openSync(resolve(dataDir, 'postgres.log'), 'a');
+    const log = openSync(logFile, 'a');
     // Detached, so that Ctrl-C reaches this process alone, which stops the server when it is done.
     const child = spawn(join(files.bin, 'postgres'), serverArguments(files.data, port), {
       ...files.owner,
@@ -167,13 +201,24 @@ async function launch(
       detached: true,
       stdio: ['ignore', log, log],
     });
+    closeSync(log);
     child.unref();
     if (await becomesReady(child, port, password)) return { pid: child.pid as number, port };
-    if (wantedPort !== undefined || attempt === 4)
+    child.kill('SIGINT');
+    if (attempt === LAUNCHES)
       throw new UsageFault(
-        `The embedded PostgreSQL did not start; ${resolve(dataDir, 'postgres.log')} says why.`,
+        `The embedded PostgreSQL did not start (${lastFault(logFile)}); more in ${logFile}.`,
       );
+    // The port may be taken, or processes of a server that was killed may still use the data.
+    await sleep(LAUNCH_PAUSE_MS * attempt);
   }
+}
+
+/** What the server said last about why it ended. */
+function lastFault(logFile: string): string {
+  const lines = readFileSync(logFile, 'utf8').slice(-10_000).split('\n');
+  const line = lines.findLast((text) => /FATAL|PANIC/.test(text)) ?? '';
+  return line.replace(/^.*?(FATAL|PANIC):\s*/, '') || 'it gave no reason';
 }
 
 function serverArguments(data: string, port: number): string[] {
@@ -243,20 +288,6 @@ async function createDatabase(port: number, password: string): Promise<void> {
     if (rows.length === 0) await client.query(`create database ${DATABASE}`);
   } finally {
     await client.end();
-  }
-}
-
-function readPid(file: string): number {
-  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
-}
-
-function isAlive(pid: number): boolean {
-  if (!(pid > 0) || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

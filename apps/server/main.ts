@@ -121,8 +121,9 @@ function addLooking(program: Command): void {
       'after',
       `
 Every check returns the rows that break it: orders that never settle, charges that were made twice,
-events that were lost, money that nobody can explain. The sandbox's journal is the second witness.
-Nothing is changed, so it may run beside a running Waybill; work under way is told as open.
+events that were lost, money that nobody can explain. The sandbox's journal is the second witness:
+it belongs to one database. Nothing is changed, so this may run beside a running Waybill; work
+under way is told as open.
 
 Examples:
   $ waybill verify --wait 30s

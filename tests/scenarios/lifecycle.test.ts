@@ -115,6 +115,20 @@ test('kill -9, and the next start adopts the PostgreSQL that was left', async ()
   expect(processesOf(first.dataDir)).toEqual([]);
 });
 
+test('a postmaster.pid that names a stranger, as after a restart of a container, is seen through', async () => {
+  const first = await start();
+  const id = await placeOrder(first.url);
+  const pid = serverPid(first);
+  await first.kill9();
+  process.kill(pid, 'SIGKILL');
+  await until(() => processesOf(first.dataDir).length === 0);
+  const file = join(first.dataDir, 'postgres', 'postmaster.pid');
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^\d+/, String(process.pid)));
+  const second = await start({ dataDir: first.dataDir });
+  await until(async () => (await statusOf(second.url, id)) === 'CONFIRMED');
+  expect(await second.stop()).toBe(0);
+});
+
 /**
  * Sends requests over kept and new connections, as a load balancer does: one that is asked to hang
  * up sends nothing more here. Collects what went wrong.
