@@ -1,7 +1,7 @@
 /** The address that a process listens on, and why it cannot. */
 import { createServer } from 'node:net';
 
-/** Rejects with a sentence when nobody could listen there now: to be told before the rest starts. */
+/** Rejects with a sentence when nobody could listen there: to be told before the rest starts. */
 export async function checkAddress(host: string, port: number): Promise<void> {
   const probe = createServer();
   try {

@@ -94,8 +94,9 @@ export function refused(reply: Reply): UsageFault {
   const { detail, code } = (reply.body ?? {}) as Partial<Problem>;
   if (status === 401 || status === 403)
     return new UsageFault(
-      `Waybill answered ${status} (${detail ?? code ?? 'no reason given'}) Give a token by --token; ` +
-        '"waybill token --subject me --role operator" mints one where the data folder is the same.',
+      `Waybill answered ${status} (${detail ?? code ?? 'no reason given'}) ` +
+        'Give a token by --token; "waybill token --subject me --role operator" mints one where ' +
+        'the data folder is the same.',
     );
   return new UsageFault(
     detail === undefined

@@ -184,7 +184,7 @@ function addTrying(program: Command): void {
 Examples:
   $ waybill demo
   $ waybill demo --orders 5000 --rate 100
-  $ waybill demo --url https://orders.example --token "$(waybill token --subject me --role operator)"`,
+  $ waybill demo --token "$(waybill token --subject me --role operator)"`,
     )
     .action(async (options) => (await import('./commands/demo.ts')).demo(options));
   program
@@ -216,10 +216,11 @@ Examples:
 
 /** Mistakes and outages as a sentence; a bug as its stack. */
 function explain(error: unknown): string {
-  if (error instanceof ConfigurationFault)
-    return error.faults.length === 1
-      ? (error.faults[0] as string)
-      : `The configuration has ${error.faults.length} faults:\n${error.faults.map((fault) => `  ${fault}`).join('\n')}`;
+  if (error instanceof ConfigurationFault) {
+    const { faults } = error;
+    if (faults.length === 1) return faults[0] as string;
+    return [`The configuration has ${faults.length} faults:`, ...faults].join('\n  ');
+  }
   if (error instanceof UsageFault || error instanceof Outage) return error.message;
   if (!(error instanceof Error)) return String(error);
   const { syscall, severity, code } = error as Partial<NodeJS.ErrnoException & DatabaseError>;

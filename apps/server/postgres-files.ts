@@ -61,7 +61,8 @@ function findNative(): string {
     return resolve(dirname(require.resolve(name)), '../native');
   } catch {
     throw new Error(
-      `There is no embedded PostgreSQL for ${system}-${process.arch} here; set DATABASE_URL to a server of yours.`,
+      `There is no embedded PostgreSQL for ${system}-${process.arch} here; ` +
+        'set DATABASE_URL to a server of yours.',
     );
   }
 }

@@ -23,7 +23,7 @@ export interface SandboxOptions {
 }
 
 /** What the sandbox's process is started with: its own settings, and secrets that fit ours. */
-export function sandboxEnvironment(options: Omit<SandboxOptions, 'onExit'>): Environment {
+function sandboxEnvironment(options: Omit<SandboxOptions, 'onExit'>): Environment {
   const { environment, secret } = options;
   return {
     ...environment,
@@ -94,11 +94,11 @@ interface Launched {
 
 function launchSandbox(environment: Environment): Promise<Launched> {
   const main = fileURLToPath(import.meta.resolve('@waybill/sandbox/main.ts'));
-  const child = fork(main, [], { env: environment as NodeJS.ProcessEnv, execArgv: [] });
+  const child = fork(main, [], { env: environment, execArgv: [] });
   return new Promise((done, fail) => {
     child.once('error', fail);
     child.once('exit', (code) =>
-      fail(new Error(`The sandbox gateway did not start (exit code ${code}).`)),
+      fail(new Error(`The sandbox gateway did not start (exit code ${String(code)}).`)),
     );
     child.once('message', (message) => {
       const { port, controlPort } = message as { port: number; controlPort: number };

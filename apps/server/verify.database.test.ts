@@ -1,4 +1,4 @@
-/** The test of the tests: every check is silent on clean books, and speaks up for what it is for. */
+/** The test of the tests: every check is silent on clean books, and speaks up for its fault. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import pg from 'pg';
 import { cleanCalls, cleanJournal, writeCleanBooks } from '../../tests/support/clean-books.ts';

@@ -16,7 +16,8 @@ if (process.versions.node === PINNED) {
   const node = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
   if (!existsSync(node) || process.env.WAYBILL_REEXECUTED === '1') {
     console.error(
-      `Waybill runs on Node ${PINNED}, which "npm ci" installs with it; this is ${process.versions.node}. ` +
+      `Waybill runs on Node ${PINNED}, which "npm ci" installs with it; this is ` +
+        `${process.versions.node}. ` +
         'Run "npm ci" in the folder of the checkout, with install scripts allowed.',
     );
     process.exit(1);
@@ -27,7 +28,10 @@ if (process.versions.node === PINNED) {
   if (typeof process.execve === 'function') process.execve(node, [node, ...rest], environment);
   const child = spawn(node, rest, { stdio: 'inherit', env: environment });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])
-    process.on(signal, () => child.kill(signal));
+    process.on(signal, () => {
+      // From a terminal Ctrl-C reaches the child as well; twice would mean: at once.
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    });
   child.on('exit', (code, signal) => {
     for (const name of process.eventNames()) process.removeAllListeners(name);
     if (signal !== null) process.kill(process.pid, signal);

@@ -115,7 +115,7 @@ test('kill -9, and the next start adopts the PostgreSQL that was left', async ()
   expect(processesOf(first.dataDir)).toEqual([]);
 });
 
-test('a postmaster.pid that names a stranger, as after a restart of a container, is seen through', async () => {
+test('a stranger in postmaster.pid, as after a container restarts, is seen through', async () => {
   const first = await start();
   const id = await placeOrder(first.url);
   const pid = serverPid(first);

@@ -160,7 +160,9 @@ describe('every command', () => {
 
   test('where nothing listens', async () => {
     const port = String(await freePort());
-    const sentence = `Nothing listens at http://127.0.0.1:${port}: start Waybill with "npm start", or name its address by --url.`;
+    const sentence =
+      `Nothing listens at http://127.0.0.1:${port}: start Waybill with "npm start", ` +
+      'or name its address by --url.';
     expect(await fails(['demo'], { PORT: port })).toBe(sentence);
     expect(await fails(['deadletters', 'list'], { PORT: port })).toBe(sentence);
   });

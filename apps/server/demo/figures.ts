@@ -54,7 +54,7 @@ export function byStatus(figures: Figures): [status: string, count: number][] {
 }
 
 /** The value that this share of the sorted values does not exceed; undefined of none. */
-export function percentile(sorted: readonly number[], share: number): number | undefined {
+function percentile(sorted: readonly number[], share: number): number | undefined {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
 }
 

@@ -54,7 +54,8 @@ export const orderChecks: readonly Check[] = [
       left join (select distinct on (key) key, version, entered from history
         order by key, version desc) last on last.key = o.id::text
       where (last.entered is distinct from o.status or last.version is distinct from o.version)
-        and not (last.key is null and o.created_at < (select since from horizons where topic = 'orders'))`,
+        and not (last.key is null
+          and o.created_at < (select since from horizons where topic = 'orders'))`,
   },
   {
     id: 'total-differs',
@@ -81,7 +82,8 @@ export const orderChecks: readonly Check[] = [
       union all
       select 'payments.payments', order_id::text, concat_ws(' ', amount_minor, captured_minor,
         refunded_minor) from payments.payments
-      where not amount_minor between 1 and 900000000000000 or captured_minor < 0 or refunded_minor < 0
+      where not amount_minor between 1 and 900000000000000
+        or captured_minor < 0 or refunded_minor < 0
       union all
       select 'payments.attempts', order_id::text, amount_minor::text from payments.attempts
       where not amount_minor between 1 and 900000000000000

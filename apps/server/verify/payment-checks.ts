@@ -147,7 +147,8 @@ export const journalChecks: readonly Check[] = [
     kind: 'liveness',
     needs: 'journal',
     sql: `select o.id, o.status, o.payment_status, o.total_minor,
-        coalesce(m.charged_minor, 0) as charged_minor, coalesce(m.refunded_minor, 0) as refunded_minor
+        coalesce(m.charged_minor, 0) as charged_minor,
+        coalesce(m.refunded_minor, 0) as refunded_minor
       from orders.orders o
       left join journal_money m on m.order_id = o.id::text
       cross join lateral (
@@ -155,7 +156,8 @@ export const journalChecks: readonly Check[] = [
       where case
         when o.status in ('PAYMENT_FAILED', 'CANCELLED') then net_minor <> 0
         when o.status in ('PENDING', 'PAYMENT_PROCESSING') then false
-        when o.payment_status = 'PARTIALLY_REFUNDED' then not (net_minor > 0 and net_minor < o.total_minor)
+        when o.payment_status = 'PARTIALLY_REFUNDED'
+          then not (net_minor > 0 and net_minor < o.total_minor)
         when o.payment_status = 'REFUNDED' then net_minor <> 0
         else net_minor <> o.total_minor end`,
   },

@@ -45,13 +45,15 @@ export async function createRelations(
     const name = relation === 'events' || relation === 'log_heads' ? 'topic' : 'service';
     const parts = services.map(
       (service) =>
-        `select '${service}'::text as ${name}, ${COLUMNS[relation]} from "${service}".${TABLES[relation]}`,
+        `select '${service}'::text as ${name}, ${COLUMNS[relation]}
+         from "${service}".${TABLES[relation]}`,
     );
     await client.query(`create temp view ${relation} as ${parts.join(' union all ')}`);
   }
   const heads = aggregates.map(
     ({ topic, key }) =>
-      `select '${topic}'::text as topic, ${key}::text as key, version, created_at from ${topic}.${topic}`,
+      `select '${topic}'::text as topic, ${key}::text as key, version, created_at
+       from ${topic}.${topic}`,
   );
   await client.query(`create temp view aggregates as ${heads.join(' union all ')}`);
   await client.query(FIXED);

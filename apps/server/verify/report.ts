@@ -43,7 +43,10 @@ function summarise({ verdicts, examined }: Report): string {
   const skipped = verdicts.length - judged;
   const left = skipped === 0 ? '' : `, ${skipped} skipped`;
   if (violated.length > 0)
-    return `${violated.length} of ${judged} checks found something${left}: ${violated.map(({ id }) => id).join(', ')}.`;
+    return (
+      `${violated.length} of ${judged} checks found something${left}: ` +
+      `${violated.map(({ id }) => id).join(', ')}.`
+    );
   const empty = examined['orders'] === 0 ? ' But there is not a single order here.' : '';
   return `${judged} checks, nothing found${left}.${empty}`;
 }

@@ -86,7 +86,8 @@ export const eventFaults: readonly Plant[] = [
   {
     check: 'position-gap',
     name: 'a position was left out',
-    sql: `update orders.log set position = position + 1 where position = (select max(position) from orders.log);
+    sql: `update orders.log set position = position + 1
+        where position = (select max(position) from orders.log);
       update orders.log_head set position = position + 1, published = published + 1;`,
   },
   {
@@ -108,7 +109,8 @@ export const eventFaults: readonly Plant[] = [
   {
     check: 'event-unpublished',
     name: 'it was never sequenced',
-    sql: `update orders.log set position = null where position = (select max(position) from orders.log);
+    sql: `update orders.log set position = null
+        where position = (select max(position) from orders.log);
       update orders.log_head set position = position - 1, published = position - 1;`,
   },
   {

@@ -143,7 +143,8 @@ export const orderFaults: readonly Plant[] = [
   {
     check: 'number-twice',
     name: 'two orders, one number',
-    sql: `${unguard('orders.orders')} ${update(`number = (select number from orders.orders where id = ${confirmed})`, declined)}`,
+    sql: `${unguard('orders.orders')} update orders.orders set number =
+      (select number from orders.orders where id = ${confirmed}) where id = ${declined}`,
   },
   { check: 'number-twice', name: 'no number', sql: update('number = 0', declined) },
   {

@@ -22,7 +22,8 @@ export const paymentFaults: readonly Plant[] = [
   {
     check: 'payment-of-nobody',
     name: 'an order that does not exist is charged',
-    sql: `insert into payments.payments (order_id, state, amount_minor, currency, provider, deadline_at)
+    sql: `insert into payments.payments (order_id, state, amount_minor, currency, provider,
+        deadline_at)
       values (${nobody}, 'VOIDED', 1, 'USD', 'sandbox', now())`,
   },
   ...['PENDING', 'PROCESSING', 'UNKNOWN'].map((state) => ({
