@@ -34,7 +34,7 @@ const ChargeBody = Type.Object(
   {
     amount_minor: AmountMinor,
     currency: Type.String({ pattern: '^[A-Z]{3}$' }),
-    token: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    token: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
     order_id: OrderId,
     callback_url: Type.Optional(CallbackUrl),
   },

@@ -56,7 +56,9 @@ export function openSandboxProvider(options: SandboxOptions): PaymentProvider {
       const answer = await ask('POST', '/v1/charges', chargeBody(request), request.key);
       if (answer.kind !== 'answered') return answer;
       if (answer.status <= 201) return capturedOf(answer.body);
-      if (answer.status === 402) return declinedOf(answer.body);
+      // What it finds malformed (a token of its own that we cannot judge) it will never charge.
+      if (answer.status === 402 || answer.body['code'] === 'validation_failed')
+        return declinedOf(answer.body);
       throw new Error(
         `the sandbox refused a charge: ${answer.status} ${textOf(answer.body['code'])}`,
       );
