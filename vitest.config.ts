@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const globalSetup = ['tests/support/global-setup.ts'].filter((file) => existsSync(file));
 
 const services = ['services/**/service.test.ts', '**/*.database.test.ts'];
-const systems = ['tests/{attacks,browser,bus,faults,scenarios}/**/*.test.ts'];
+const systems = ['tests/{attacks,browser,bus,contract,faults,scenarios}/**/*.test.ts'];
 const ignored = ['**/node_modules/**', '**/.waybill/**', '**/.cache/**'];
 
 // Three groups that run one after the other, so that a scenario with five processes of its own does

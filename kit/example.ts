@@ -22,7 +22,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** The schema's own example, or one put together from those of its parts. */
 export function exampleOf(schema: TSchema): unknown {
-  return example(schema as unknown as Described);
+  return example(schema);
 }
 
 function example(schema: Described): unknown {

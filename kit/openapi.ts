@@ -7,6 +7,8 @@ import { ProblemSchema, type TSchema } from './schema.ts';
 export interface OpenApiPart {
   readonly tags: readonly { name: string; description: string }[];
   readonly paths: Record<string, Record<string, unknown>>;
+  /** Schemas that have a title, by it. */
+  readonly schemas?: Record<string, unknown>;
 }
 
 /** What a status means, and the codes that any operation may answer it with. */
@@ -15,7 +17,7 @@ const PROBLEMS: Readonly<Record<number, { text: string; codes: readonly string[]
     text: 'The request is malformed.',
     codes: ['invalid_path', 'malformed_json', 'malformed_request', 'repeated_parameter'],
   },
-  401: { text: 'No valid token was sent.', codes: ['unauthenticated'] },
+  401: { text: 'No valid token was sent, or a bad one.', codes: ['unauthenticated'] },
   403: { text: 'The caller may not do this.', codes: ['forbidden', 'open_mode_refused'] },
   404: {
     text: 'There is nothing at this address, or nothing that the caller may see.',
@@ -54,7 +56,28 @@ export function describeRoutes(
     const path = (paths[entry.path] ??= {});
     path[entry.method.toLowerCase()] = describeRoute(name, entry);
   }
-  return { tags: [{ name, description }], paths };
+  const schemas: Record<string, unknown> = {};
+  return {
+    tags: [{ name, description }],
+    paths: hoist(paths, schemas) as OpenApiPart['paths'],
+    schemas,
+  };
+}
+
+/** Moves every schema with a title to `schemas`, so that clients get one type for one thing. */
+function hoist(part: unknown, schemas: Record<string, unknown>): unknown {
+  if (typeof part !== 'object' || part === null) return part;
+  if (Array.isArray(part)) return part.map((one) => hoist(one, schemas));
+  const copy = Object.fromEntries(
+    Object.entries(part).map(([key, value]) => [
+      key,
+      key === 'example' ? value : hoist(value, schemas),
+    ]),
+  );
+  const { title, type } = copy as { title?: unknown; type?: unknown };
+  if (typeof title !== 'string' || typeof type !== 'string') return copy;
+  schemas[title] = copy;
+  return { $ref: `#/components/schemas/${title}` };
 }
 
 function describeRoute(name: string, entry: Route<never>): Record<string, unknown> {
@@ -122,8 +145,8 @@ function parametersOf(entry: Route<never>): unknown[] {
     schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]{1,255}$' },
   };
   return [
-    ...of('path', entry.params as ObjectSchema | undefined),
-    ...of('query', entry.query as ObjectSchema | undefined),
+    ...of('path', entry.params),
+    ...of('query', entry.query),
     ...(entry.idempotent === true ? [key] : []),
   ];
 }
@@ -138,9 +161,8 @@ function responsesOf(entry: Route<never>, refusals: readonly string[]): Record<s
           content: { 'application/json': { schema, example: exampleOf(schema) } },
         }
       : schema;
-  const statuses = new Set([400, 404, 422, 429, 503, ...refusals.map(statusOf)]);
-  if (entry.access !== 'public') statuses.add(401);
-  statuses.add(403);
+  // A token is judged wherever one is sent, and a foreign page or proxy refused everywhere.
+  const statuses = new Set([400, 401, 403, 404, 422, 429, 503, ...refusals.map(statusOf)]);
   if (entry.method !== 'GET') statuses.add(413).add(415);
   for (const status of [...statuses].sort((a, b) => a - b))
     responses[status] ??= problemResponse(status, refusals);
@@ -213,7 +235,10 @@ export function assembleDocument(parts: readonly OpenApiPart[], version: string)
     tags: parts.flatMap((part) => part.tags),
     paths: Object.assign({}, ...parts.map((part) => part.paths)) as Record<string, unknown>,
     components: {
-      schemas: { Problem: problemSchema },
+      schemas: Object.assign(
+        { Problem: problemSchema },
+        ...parts.map((part) => part.schemas),
+      ) as Record<string, unknown>,
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
     },
   };

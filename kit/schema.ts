@@ -30,7 +30,7 @@ export function Identifier(max = 128, options: { description?: string; examples?
 /** A literal union as one `enum`, which documents well. */
 export function OneOf<const Values extends readonly string[]>(
   values: Values,
-  options: { description?: string } = {},
+  options: { description?: string; examples?: readonly Values[number][] } = {},
 ) {
   return Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 }

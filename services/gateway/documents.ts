@@ -115,9 +115,12 @@ function probe(operationId: string, summary: string, schema: object): Record<str
       tags: ['platform'],
       operationId,
       summary,
+      description: 'Anybody may call it.',
       security: [],
       responses: {
         200: { description: 'It is well.', content },
+        401: problemReply('A bad token was sent.'),
+        403: problemReply('The caller may not do this.'),
         ...(operationId === 'getLivez' ? {} : { 503: { description: 'It is not.', content } }),
       },
     },

@@ -108,23 +108,26 @@ export const CreateOrder = Type.Object(
       Type.Object(
         {
           method: OneOf(['none', 'shipping', 'courier']),
-          address: Type.Optional(Text(1000, { examples: ['1 Main Street, Springfield'] })),
+          address: Type.Optional(Text(1000)),
         },
-        closed,
+        { ...closed, examples: [{ method: 'courier', address: '1 Main Street, Springfield' }] },
       ),
     ),
   },
-  closed,
+  { ...closed, title: 'CreateOrder' },
 );
 export type CreateOrder = Static<typeof CreateOrder>;
 
-export const PaymentAttempt = Type.Object({
-  attempt_number: Type.Integer(),
-  status: OneOf(['SUCCEEDED', 'DECLINED', 'FAILED']),
-  amount: Amount,
-  error_message: Nullable(Type.String()),
-  created_at: Timestamp,
-});
+const PaymentAttempt = Type.Object(
+  {
+    attempt_number: Type.Integer(),
+    status: OneOf(['SUCCEEDED', 'DECLINED', 'FAILED']),
+    amount: Amount,
+    error_message: Nullable(Type.String()),
+    created_at: Timestamp,
+  },
+  { title: 'PaymentAttempt' },
+);
 
 export const Order = Type.Object(
   {
@@ -135,7 +138,7 @@ export const Order = Type.Object(
     currency: Type.String({ examples: ['USD'] }),
     total_amount: Type.Number({ description: 'Computed here, exactly.', examples: [25.98] }),
     status: OneOf(ORDER_STATUSES),
-    payment_status: OneOf(PAYMENT_STATUSES),
+    payment_status: OneOf(PAYMENT_STATUSES, { examples: ['PENDING'] }),
     fulfillment_status: OneOf(FULFILLMENT_STATUSES),
     reference: Nullable(Type.String({ examples: ['table 12'] })),
     payment: Type.Object({ method: Type.String({ examples: ['card'] }) }),
@@ -160,7 +163,7 @@ export const Order = Type.Object(
     ),
     payment_attempts: Type.Array(PaymentAttempt, { examples: [[]] }),
   },
-  { description: 'The order.' },
+  { title: 'Order', description: 'The order.' },
 );
 export type Order = Static<typeof Order>;
 
@@ -211,23 +214,26 @@ export const ListQuery = Type.Object(
 );
 export type ListQuery = Static<typeof ListQuery>;
 
-export const OrderList = Type.Object({
-  orders: Type.Array(Order),
-  total: Type.Integer({ description: 'Exact to 10 000.' }),
-  total_is_estimate: Type.Optional(Type.Boolean()),
-  page: Type.Integer(),
-  page_size: Type.Integer(),
-  next_cursor: Nullable(
-    Type.String({
-      description: 'Pass as cursor for the next page.',
-      examples: ['MDE5YQ.c2lnbmF0dXJl'],
-    }),
-  ),
-});
+export const OrderList = Type.Object(
+  {
+    orders: Type.Array(Order),
+    total: Type.Integer({ description: 'Exact to 10 000.' }),
+    total_is_estimate: Type.Optional(Type.Boolean()),
+    page: Type.Integer(),
+    page_size: Type.Integer(),
+    next_cursor: Nullable(
+      Type.String({
+        description: 'Pass as cursor for the next page.',
+        examples: ['MDE5YQ.c2lnbmF0dXJl'],
+      }),
+    ),
+  },
+  { title: 'OrderList', description: 'A page of orders, newest first.' },
+);
 
 export const CancelOrder = Type.Object(
   { reason: Type.Optional(Text(500, { examples: ['changed my mind'] })) },
-  closed,
+  { ...closed, title: 'CancelOrder' },
 );
 
 /** What ORDER_CREATED carries: ids and facts, no contact data. */

@@ -45,7 +45,7 @@ export const Payment = Type.Object(
       }),
     ),
   },
-  { description: 'The payment of an order.' },
+  { title: 'Payment', description: 'The payment of an order.' },
 );
 export type Payment = Static<typeof Payment>;
 
