@@ -197,7 +197,7 @@ describe('what is refused stores nothing', () => {
     ]);
   });
 
-  test.each(['eur', 'XXX', 'XTS', 'ZZZ', 'DEM', 'US', 'USDX', '', '\u0130SD', 'USD '])(
+  test.each(['eur', 'X'.repeat(3), 'XTS', 'ZZZ', 'DEM', 'US', 'USDX', '', '\u0130SD', 'USD '])(
     'B17 currency "%s"',
     async (currency) => {
       await refused(orderWith({ currency }), 422, invalid, ['/currency']);
@@ -225,6 +225,18 @@ describe('what is refused stores nothing', () => {
       quantity,
       price,
     ]);
+  });
+
+  test('a cancellation that says too much', async () => {
+    const path = '/api/v1/orders/1000000000/cancel';
+    for (const [body, pointer] of [
+      [{ reason: 'r', refund: false }, '/refund'],
+      [{ reason: 7 }, '/reason'],
+      [{ reason: '' }, '/reason'],
+      [{ reason: 'x'.repeat(501) }, '/reason'],
+      [[], ''],
+    ] as const)
+      expectRefusal(await target.ask({ method: 'POST', path, body }), 422, invalid, [pointer]);
   });
 
   test.each(['', 'null', '[]', '"x"', '1', 'true'])(

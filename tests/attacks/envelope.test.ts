@@ -1,7 +1,8 @@
 /** What surrounds a body: B13 lengths and transfer codings, B14 content types, C07, C08. */
 import { connect } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { expectRefusal, json, LEAKS, orderWith, startOnce } from './client.ts';
+import { expectRefusal, orderWith, startOnce } from './client.ts';
+import { json, LEAKS } from './wire.ts';
 
 const target = startOnce();
 let before: number;

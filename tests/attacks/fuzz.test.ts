@@ -1,0 +1,28 @@
+/** The fuzzer against the running server: the same documents that clients read, held against it. */
+import { expect, test } from 'vitest';
+import { startOnce } from './client.ts';
+import { describeReport } from './fuzz/report.ts';
+import { fuzz } from './fuzz/run.ts';
+
+const target = startOnce();
+const requests = Number(process.env.FUZZ_REQUESTS ?? 1500);
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
+
+/** What no request without a secret or without a fault before it can get through. */
+const neverAccepted = ['postPaymentsCallbacks', 'postDeadLetters'];
+
+test(`${requests} requests, seed ${seed}`, { timeout: 60_000 + requests * 100 }, async () => {
+  const report = await fuzz({ url: target.process.url, requests, seed });
+  const shown = describeReport(report);
+  console.log(shown);
+  expect(report.findings, shown).toEqual([]);
+  expect(report.requests).toBeGreaterThanOrEqual(requests);
+  expect(report.verdicts.fits).toBeGreaterThan(requests / 5);
+  expect(report.verdicts.wrong).toBeGreaterThan(requests / 5);
+  // A fuzzer whose requests are all refused at the door has seen nothing of the house.
+  const refusedAll = Object.entries(report.answers)
+    .filter(([, counts]) => !Object.keys(counts).some((status) => status.startsWith('2')))
+    .map(([operation]) => operation)
+    .filter((operation) => !neverAccepted.some((name) => operation.startsWith(name)));
+  expect(refusedAll).toEqual([]);
+});
