@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkAddress } from '@waybill/kit/address.ts';
+import { sleep } from '@waybill/kit/clock.ts';
 import { readEnvironment, type Environment } from '@waybill/kit/config.ts';
 import { openLogger, type Logger } from '@waybill/kit/logger.ts';
 import { migrate, runServices } from '@waybill/kit/run.ts';
@@ -22,6 +23,7 @@ export interface ServeOptions {
 type Stop = () => Promise<void>;
 
 const GRACE_MS = 25_000;
+const RESTART_MS = 500;
 
 export async function serve(names: readonly string[], options: ServeOptions): Promise<void> {
   const stops: Stop[] = [];
@@ -165,9 +167,11 @@ async function startWorkers(
     });
     cluster.on('exit', (worker, code) => {
       if (stopping) return;
-      if (listening < count) fail(new UsageFault('A worker did not start; its message is above.'));
+      if (listening < count)
+        return fail(new UsageFault('A worker did not start; its message is above.'));
       log.error({ pid: worker.process.pid, code }, 'a worker ended; another is started');
-      start();
+      // Not at once: one that cannot live would keep the machine busy with being born.
+      void sleep(RESTART_MS).then(() => (stopping ? undefined : start()));
     });
   });
   for (let index = 0; index < count; index++) start();

@@ -11,7 +11,7 @@ import { readJournal } from '@waybill/sandbox/journal.ts';
 import { loadServices, UsageFault } from '../services.ts';
 import type { Check, CheckKind, Witness } from './check.ts';
 import { checks } from './checks.ts';
-import { createRelations, insertRows } from './relations.ts';
+import { createRelations, insertRows, loadHistory } from './relations.ts';
 
 export interface VerifyOptions {
   /** The owner's URL of the database that holds all schemas. */
@@ -79,6 +79,7 @@ export async function judgeSnapshot(
 ): Promise<Omit<Report, 'waitedMs'>> {
   // Before the journal is read: what the snapshot knows as charged, the journal must know.
   const examined = await countRows(client);
+  await loadHistory(client);
   const witnesses = await loadWitnesses(client, options);
   const verdicts: Verdict[] = [];
   for (const check of checks)
@@ -102,7 +103,7 @@ async function connect(databaseUrl: string): Promise<pg.Client> {
     ...connectionOf(databaseUrl),
     connectionTimeoutMillis: 5000,
     application_name: 'waybill-verify',
-    options: '-c timezone=UTC -c search_path=pg_temp,pg_catalog',
+    options: '-c timezone=UTC -c search_path=pg_temp,pg_catalog -c work_mem=128MB',
   });
   client.on('error', () => {});
   try {

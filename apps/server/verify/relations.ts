@@ -103,8 +103,7 @@ create temp view horizons as
     else least(first.time, now() - interval '1 day') + interval '5 minutes' end as since
   from log_heads h left join lateral (select position, time from events e
     where e.topic = h.topic and e.position is not null order by position limit 1) first on true;
-create temp view history as select key, version, data->>'from' as departed, data->>'to' as entered
-  from orders.log;
+create temp table history (key text, version integer, departed text, entered text);
 create temp view moves as select * from history where departed is distinct from entered;
 create temp view journal_money as
   select order_id, sum(charged) as charged_minor, sum(refunded) as refunded_minor,
@@ -116,6 +115,13 @@ create temp view journal_money as
     from journal where kind in ('charge', 'refund') group by order_id, charge_id) each_charge
   group by order_id;
 `;
+
+/** Reads the orders' moves out of their events, once for all checks. */
+export async function loadHistory(client: pg.Client): Promise<void> {
+  await client.query(`insert into history
+    select key, version, data->>'from', data->>'to' from orders.log`);
+  await client.query('analyze history');
+}
 
 type Loadable = 'subscriptions' | 'transitions' | 'journal' | 'client';
 
