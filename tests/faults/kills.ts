@@ -132,7 +132,8 @@ async function judgeSafety({ cluster, shopper }: Run): Promise<string[]> {
   const { verdicts } = await verifyDatabase({
     databaseUrl: cluster.databaseUrl(),
     journal: cluster.sandbox.journalFile(),
-    client: shopper.journal.attempts,
+    // As of now: what is accepted after the judge's snapshot is not in it.
+    client: [...shopper.journal.attempts],
     kinds: ['safety'],
     rowLimit: 1,
   }).catch(() => ({ verdicts: [] }));
