@@ -167,7 +167,7 @@ const moment: fc.Arbitrary<Moment> = fc.record({
 });
 
 describe('through any weather', () => {
-  test('money is taken at most once, known where it is, and kept only for a captured payment', () => {
+  test('money is taken at most once, and kept only for a captured payment', () => {
     fc.assert(
       fc.property(fc.array(moment, { maxLength: 20 }), (moments) => {
         const { ledger, charge, find, voidKey } = provider();
