@@ -34,6 +34,7 @@ export async function openLogPath(stack: AsyncDisposableStack, url: string): Pro
     services: [service(PRODUCER, []), service(CONSUMER, [PRODUCER])],
     busUrl: url,
     rolePrefix: ROLE_PREFIX,
+    poolSize: 8,
     secret: SECRET,
     log,
   });

@@ -13,11 +13,6 @@ export function monotonicMs(): number {
   return performance.now();
 }
 
-/** Now as RFC 3339 UTC with milliseconds. */
-export function timestamp(): string {
-  return new Date().toISOString();
-}
-
 /** Resolves after the time, or at once when the signal aborts (it never rejects). */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted || ms <= 0) return Promise.resolve();

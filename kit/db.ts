@@ -64,8 +64,8 @@ const types = new Map<number, (value: string) => unknown>([
   [pg.types.builtins.TIMESTAMPTZ, rfc3339],
 ]);
 const parsers: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    types.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as never,
+  getTypeParser: ((oid: number, format: 'text') =>
+    types.get(oid) ?? pg.types.getTypeParser(oid, format)) as never,
 };
 
 /**
@@ -96,7 +96,7 @@ const OUTAGE_TEXTS = new RegExp(
 );
 
 /** Whether the database (and not the statement) is what failed. */
-export function isDatabaseOutage(error: unknown): boolean {
+function isDatabaseOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as { code?: string }).code ?? '';
   return OUTAGE_CODES.test(code) || OUTAGE_TEXTS.test(error.message);
@@ -242,7 +242,7 @@ async function once<Result>(
 }
 
 /** The parts of a connection URL; a socket folder may be given as ?host=. */
-export function connectionOf(url: string): pg.ClientConfig {
+export function connectionOf(url: string) {
   const parsed = new URL(url);
   const socket = parsed.searchParams.get('host');
   const sslMode = parsed.searchParams.get('sslmode');

@@ -8,7 +8,7 @@ export interface Topology {
 }
 
 /** Reads `static:orders=http://a,payments=http://b|http://c`. */
-export function parseStaticDiscovery(url: string | undefined): Map<string, string[]> {
+function parseStaticDiscovery(url: string | undefined): Map<string, string[]> {
   const instances = new Map<string, string[]>();
   if (url === undefined) return instances;
   for (const part of url.slice('static:'.length).split(',')) {

@@ -161,7 +161,7 @@ function readJsonBody(
 const errorsTotal = counter('waybill_errors_total', 'Errors answered, by kind', ['kind']);
 
 /** Answers any error as a problem, and logs it as its kind asks. */
-export function sendProblem(
+function sendProblem(
   error: Error | FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,

@@ -23,6 +23,7 @@ beforeAll(async () => {
     services: [{ name, databaseUrl: url, migrations: {}, consumes: [] }],
     busUrl: url,
     rolePrefix,
+    poolSize: 12,
     secret: 'a secret of the test',
     log: openLogger('silent'),
   });

@@ -38,6 +38,7 @@ function optionsFor(url: string, changes: Partial<MigrateOptions> = {}): Migrate
     ],
     busUrl: url,
     rolePrefix: PREFIX,
+    poolSize: 4,
     secret: SECRET,
     log: silent,
     ...changes,
@@ -166,4 +167,11 @@ test('a server that is not there is an outage, told without the password', async
   expect(error).toBeInstanceOf(Outage);
   expect((error as Outage).message).toContain('127.0.0.1:9');
   expect((error as Outage).message).not.toContain('hunter2');
+});
+
+test('pools that the server could never fill are refused before anything is made', async () => {
+  const url = await createTestDatabase();
+  await expect(migrateAll(optionsFor(url, { poolSize: 5000 }))).rejects.toThrow(
+    /^DATABASE_POOL_SIZE: this process would open 10004 connections to PostgreSQL, which allows/,
+  );
 });

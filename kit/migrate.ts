@@ -25,6 +25,8 @@ export interface MigrateOptions {
   readonly busUrl: string;
   readonly rolePrefix: string;
   readonly secret: string;
+  /** Connections of each service's pool, to be judged against what the server allows. */
+  readonly poolSize: number;
   readonly log: Logger;
 }
 
@@ -59,7 +61,7 @@ export async function migrateAll(options: MigrateOptions): Promise<Migrated[]> {
       throw new Outage('database', describeConnectFailure(url, error as Error), { cause: error });
     });
     try {
-      await checkServer(owner);
+      await checkServer(owner, connectionsTo(url, options));
       await owner.query('select pg_advisory_lock($1)', [LOCK]);
       for (const service of options.services) {
         await ensureRole(owner, url, roleOf(options.rolePrefix, service.name), options.secret);
@@ -90,11 +92,28 @@ export function describeConnectFailure(url: string, error: Error): string {
   return `${server} cannot be used: ${reason}`;
 }
 
-async function checkServer(owner: pg.Client): Promise<void> {
-  const { rows } = await owner.query<{ version: string; durable: string }>(
+/** Connections of a service's pool to the bus, where the bus is in PostgreSQL. */
+export const BUS_POOL_SIZE = 2;
+
+/** How many connections this process opens to a server at most. */
+function connectionsTo(url: string, { services, busUrl, poolSize }: MigrateOptions): number {
+  const own = services.filter((service) => service.databaseUrl === url).length * poolSize;
+  return own + (url === busUrl ? services.length * BUS_POOL_SIZE : 0);
+}
+
+async function checkServer(owner: pg.Client, wanted: number): Promise<void> {
+  const { rows } = await owner.query<{ version: string; durable: string; allowed: number }>(
     `select current_setting('server_version_num') as version,
-       current_setting('synchronous_commit') as durable`,
+       current_setting('synchronous_commit') as durable,
+       current_setting('max_connections')::integer
+         - current_setting('superuser_reserved_connections')::integer as allowed`,
   );
+  const allowed = rows[0]?.allowed ?? wanted;
+  if (wanted > allowed)
+    throw new Error(
+      `DATABASE_POOL_SIZE: this process would open ${wanted} connections to PostgreSQL, ` +
+        `which allows ${allowed}.`,
+    );
   if (Number(rows[0]?.version) < OLDEST_SERVER)
     throw new Error('PostgreSQL 15 or newer is needed.');
   if (rows[0]?.durable === 'off')
@@ -172,7 +191,7 @@ async function migrateService(
     for (const { status, migrationName } of results ?? [])
       if (status === 'Success') done.push({ service: schema, migration: migrationName });
     for (const line of done) options.log.info(line, 'migrated');
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw error as Error;
   } finally {
     await db.destroy();
   }

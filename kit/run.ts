@@ -12,7 +12,7 @@ import { drain } from './drain.ts';
 import { openIdentitySigner, type IdentitySigner } from './identity.ts';
 import { kitRoutes } from './kit-routes.ts';
 import type { Logger } from './logger.ts';
-import { migrateAll, roleOf, rolePassword, type Migrated } from './migrate.ts';
+import { BUS_POOL_SIZE, migrateAll, roleOf, rolePassword, type Migrated } from './migrate.ts';
 import { describeRoutes, type OpenApiPart } from './openapi.ts';
 import { deriveKey } from './secrets.ts';
 import type { Service, ServiceContext } from './service.ts';
@@ -120,7 +120,8 @@ async function mountAll(
 }
 
 function processName(services: readonly Service[]): string {
-  return services.length === 1 ? `waybill-${services[0]?.name}` : 'waybill';
+  const [only, ...others] = services;
+  return only === undefined || others.length > 0 ? 'waybill' : `waybill-${only.name}`;
 }
 
 /** Brings the tables of these services up to date; tells what had to be done. */
@@ -140,6 +141,7 @@ export function migrate(
     busUrl,
     rolePrefix: platform.databaseRolePrefix,
     secret: platform.secret,
+    poolSize: platform.databasePoolSize,
     log,
   });
 }
@@ -171,7 +173,7 @@ async function prepare(
           url: busUrl,
           partitions: platform.busPartitions,
           log: ownLog,
-          database: () => pool(busUrl, 2),
+          database: () => pool(busUrl, BUS_POOL_SIZE),
         });
   const base: ServiceContext = {
     name: service.name,

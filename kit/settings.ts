@@ -51,7 +51,7 @@ export function configure(
     settings.set(service.name, values);
     // Judged together only where each of them could be read.
     if (readable && faults.length === before)
-      faults.push(...(service.check?.(values as never, platform) ?? []));
+      faults.push(...(service.check?.(values, platform) ?? []));
   }
   const urls = databaseUrlsOf(services, environment, platform.databaseUrl ?? databaseUrl, faults);
   if (faults.length > 0) throw new ConfigurationFault(faults);

@@ -41,7 +41,7 @@ interface Job {
 }
 
 /** `t=<unix seconds>,v1=<hex hmac sha256 of "<t>.<raw body>">` */
-export function signCallback(secret: string, unixSeconds: number, body: string): string {
+function signCallback(secret: string, unixSeconds: number, body: string): string {
   const mac = createHmac('sha256', secret).update(`${unixSeconds}.${body}`).digest('hex');
   return `t=${unixSeconds},v1=${mac}`;
 }

@@ -37,7 +37,7 @@ export interface Journal {
 }
 
 /** The outcome is not known: the entry may or may not be on the disk. */
-export class JournalUnavailable extends Error {
+class JournalUnavailable extends Error {
   override readonly name = 'JournalUnavailable';
   readonly statusCode = 503;
 }

@@ -29,8 +29,9 @@ const engines: Readonly<Record<string, Open>> = {
 
 /** Opens the engine that the URL's scheme names. */
 export function openBus(options: BusOptions): Promise<Bus> {
-  const open = engines[new URL(options.url).protocol];
-  if (open === undefined) throw new Error(`BUS_URL: no engine for ${options.url.split(':')[0]}:`);
+  const { protocol } = new URL(options.url);
+  const open = engines[protocol];
+  if (open === undefined) throw new Error(`BUS_URL: no engine for ${protocol}`);
   return open(options);
 }
 

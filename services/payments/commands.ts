@@ -44,7 +44,7 @@ export function chargeKey(orderId: string): string {
   return `${orderId}:charge`;
 }
 
-export function factsOf(row: PaymentRow, settings: PaymentsSettings): PaymentFacts {
+function factsOf(row: PaymentRow, settings: PaymentsSettings): PaymentFacts {
   return {
     state: row.state,
     amountMinor: Number(row.amount_minor),

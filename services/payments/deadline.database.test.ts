@@ -33,7 +33,9 @@ const orderOf = async (id: string) => (await running.call('GET', `/api/v1/orders
 
 test('its order fails by the way that the lifecycle knows', async () => {
   const first = await place('tok_500');
-  await until(async () => ((await orderOf(first))['payment_attempts'] as unknown[]).length > 0);
+  await until(
+    async () => ((await orderOf(first))['payment_attempts'] as unknown as unknown[]).length > 0,
+  );
   // The breaker is open now: this one is not begun before its deadline.
   const late = await place('tok_ok');
   await until(async () => (await orderOf(late))['status'] === 'PAYMENT_FAILED', 15_000);

@@ -40,7 +40,7 @@ export function subscribe(
   return subscribePartition(bus, { topic, group, partition, after, batchSize }, work);
 }
 
-export async function subscribePartition(
+async function subscribePartition(
   bus: Bus,
   subscription: Subscription,
   work?: () => Promise<void>,

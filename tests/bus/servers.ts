@@ -117,7 +117,7 @@ export async function startPrivateRabbit(): Promise<PrivateRabbit> {
 }
 
 /** A port of 127.0.0.1 that nobody uses, below the range from which outgoing connections take. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);
     const probe = createServer();

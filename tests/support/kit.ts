@@ -30,6 +30,7 @@ export async function createKitDatabase(
     services: [{ name: service, databaseUrl: url, migrations: {}, consumes: [] }],
     busUrl: url,
     rolePrefix: PREFIX,
+    poolSize: 4,
     secret: SECRET,
     log: silent,
   });

@@ -93,7 +93,7 @@ export async function startWaybill(options: StartOptions = {}): Promise<WaybillP
 }
 
 /** Resolves when the process answers /readyz with 200. */
-export async function untilReady(running: WaybillProcess, timeoutMs = 30_000): Promise<void> {
+async function untilReady(running: WaybillProcess, timeoutMs = 30_000): Promise<void> {
   let ended = false;
   void running.exited.then(() => (ended = true));
   await until(async () => {
