@@ -48,10 +48,7 @@ const callDuration = histogram(
 
 export function createBreaker(target: string, settings: BreakerSettings): ProviderBreaker {
   const breaker = circuitBreaker(
-    handleWhenResult((result) => {
-      const { kind } = result as Judged;
-      return kind === 'fault' || kind === 'outage';
-    }),
+    handleWhenResult((result) => isFailure(result as Judged)),
     {
       halfOpenAfter: settings.recoverySeconds * 1000,
       breaker: new ConsecutiveBreaker(settings.threshold),
@@ -105,8 +102,7 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
         const answer = await breaker.execute(call);
         const seconds = (monotonicMs() - startedMs) / 1000;
         callDuration.observe({ provider: target, outcome: answer.kind }, seconds);
-        if (answer.kind === 'fault' || answer.kind === 'outage') succeeded = 0;
-        else succeeded++;
+        succeeded = isFailure(answer) ? 0 : succeeded + 1;
         return { answer, trial };
       } catch (error) {
         if (!(error instanceof BrokenCircuitError)) throw error;
@@ -117,6 +113,10 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
       }
     },
   };
+}
+
+function isFailure({ kind }: Judged): boolean {
+  return kind === 'fault' || kind === 'outage';
 }
 
 interface Pace {

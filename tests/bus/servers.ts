@@ -173,13 +173,8 @@ async function startServer(kind: ServerKind): Promise<PrivateServer> {
     child = started;
     for (const stream of [started.stdout, started.stderr])
       stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
-    const deadline = Date.now() + 60_000;
-    while (!(await listens(kind.port))) {
-      const ended = started.exitCode !== null || started.signalCode !== null;
-      if (ended || Date.now() > deadline)
-        throw new Error(`${launch.program} did not come up:\n${output}`);
-      await pause(50);
-    }
+    if (!(await comesUp(started, kind.port)))
+      throw new Error(`${launch.program} did not come up:\n${output}`);
   }
 
   async function end(name: NodeJS.Signals): Promise<void> {
@@ -218,6 +213,17 @@ async function startServer(kind: ServerKind): Promise<PrivateServer> {
     throw error;
   }
   return server;
+}
+
+/** Whether the server listens within a minute; false once it has ended. */
+async function comesUp(server: ChildProcess, port: number): Promise<boolean> {
+  const deadline = Date.now() + 60_000;
+  while (!(await listens(port))) {
+    const ended = server.exitCode !== null || server.signalCode !== null;
+    if (ended || Date.now() > deadline) return false;
+    await pause(50);
+  }
+  return true;
 }
 
 function listens(port: number): Promise<boolean> {

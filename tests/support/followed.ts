@@ -54,17 +54,7 @@ export async function follow(db: Database, partitions = 1): Promise<Followed> {
   const open = new Map<number, Deliver[]>();
   let shown = (events: readonly CloudEvent[]) => events;
   let besides: Handle = async () => {};
-  const bus: Bus = {
-    partitions,
-    publish: async () => {},
-    declare: async () => {},
-    ping: async () => {},
-    close: async () => {},
-    async subscribe({ partition }, deliver) {
-      open.set(partition, [...(open.get(partition) ?? []), deliver]);
-      return async () => {};
-    },
-  };
+  const bus = rememberingBus(partitions, open);
   const producer: ProducerLog = {
     ofKey: async (_topic, key, after) =>
       shown(truth).filter((event) => event.key === key && event.version > after),
@@ -104,19 +94,7 @@ export async function follow(db: Database, partitions = 1): Promise<Followed> {
     consume,
     raise(key, type = 'CHANGED') {
       const version = truth.filter((event) => event.key === key).length + 1;
-      const event: CloudEvent = {
-        specversion: '1.0',
-        id: `${key}:${version}`,
-        source: `/waybill/${topic}`,
-        type,
-        time: new Date().toISOString(),
-        datacontenttype: 'application/json',
-        topic,
-        position: truth.length + 1,
-        key,
-        version,
-        data: {},
-      };
+      const event = eventOf(topic, truth.length + 1, key, version, type);
       truth.push(event);
       return event;
     },
@@ -130,6 +108,43 @@ export async function follow(db: Database, partitions = 1): Promise<Followed> {
     },
     show(events) {
       shown = events;
+    },
+  };
+}
+
+function eventOf(
+  topic: string,
+  position: number,
+  key: string,
+  version: number,
+  type: string,
+): CloudEvent {
+  return {
+    specversion: '1.0',
+    id: `${key}:${version}`,
+    source: `/waybill/${topic}`,
+    type,
+    time: new Date().toISOString(),
+    datacontenttype: 'application/json',
+    topic,
+    position,
+    key,
+    version,
+    data: {},
+  };
+}
+
+/** A bus that only remembers who subscribed; the test delivers. */
+function rememberingBus(partitions: number, open: Map<number, Deliver[]>): Bus {
+  return {
+    partitions,
+    publish: async () => {},
+    declare: async () => {},
+    ping: async () => {},
+    close: async () => {},
+    async subscribe({ partition }, deliver) {
+      open.set(partition, [...(open.get(partition) ?? []), deliver]);
+      return async () => {};
     },
   };
 }
