@@ -45,11 +45,18 @@ export async function freePort(): Promise<number> {
   }
 }
 
+const folders = new Set<string>();
+
+function removeFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}
+
 /** Open to others, because under root the embedded PostgreSQL runs as another user. */
 export function newDataDir(): string {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-data-'));
   chmodSync(folder, 0o755);
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  if (folders.size === 0) process.once('exit', removeFolders);
+  folders.add(folder);
   return folder;
 }
 
