@@ -1,4 +1,4 @@
-/** The list of failpoints is the whole truth: nothing in it is missing in the code, or besides it. */
+/** The list of failpoints is the whole truth: the code has them all, and no others. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

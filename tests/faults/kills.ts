@@ -144,9 +144,11 @@ async function judgeSafety({ cluster, shopper }: Run): Promise<string[]> {
 
 export function describeKills(report: KillsReport): string[] {
   const kinds = Object.keys(report.killed);
+  const killed = kinds.map((kind) => `${kind} ${report.killed[kind]}`).join(', ');
+  const all = report.recoveries.map(({ ms }) => ms);
   return [
-    `${report.orders} orders; killed: ${kinds.map((kind) => `${kind} ${report.killed[kind]}`).join(', ')}`,
-    `from a kill to the next order settled: ${describeTimes(report.recoveries.map(({ ms }) => ms))}`,
+    `${report.orders} orders; killed: ${killed}`,
+    `from a kill to the next order settled: ${describeTimes(all)}`,
     ...kinds.map((kind) => {
       const times = report.recoveries.filter(({ kill }) => kill === kind).map(({ ms }) => ms);
       return `  ${kind}: ${describeTimes(times)}`;

@@ -48,6 +48,10 @@ const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
   ],
 };
 
+function wordsFor(cells: readonly Cell[]): string {
+  return cells.map(({ action, point }) => `${action} at ${point}`).join(', ');
+}
+
 it('walks every failpoint with every action', () => {
   const cells = allCells('postgres', 'many');
   expect(new Set(cells.map((cell) => cell.point))).toEqual(new Set(FAILPOINTS));
@@ -58,7 +62,7 @@ it('walks every failpoint with every action', () => {
 for (const engine of ENGINES)
   describe.skipIf(!canRunEngine(`the kill matrix on ${engine}`, engine))(`on ${engine}`, () => {
     for (const cells of samples[engine])
-      it(`survives ${cells.map(({ action, point }) => `${action} at ${point}`).join(', ')}`, async () => {
+      it(`survives ${wordsFor(cells)}`, async () => {
         const results = await runCells(cells);
         const broken = results.filter(({ violations }) => violations.length > 0);
         expect(broken.map((one) => [nameOf(one.cell), one.violations])).toEqual([]);

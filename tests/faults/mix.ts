@@ -1,4 +1,4 @@
-/** A handful of orders that walk every way there is: paid, declined, failing, cancelled, unclear. */
+/** A handful of orders that goes every way: paid, declined, failing, cancelled, unclear. */
 import { SETTLED, type Shopper } from './harness/shopper.ts';
 
 /** Places the handful at once and follows each to its end. */

@@ -1,7 +1,7 @@
 /** Plants the bugs of mutants.ts one by one, and sends out the hunt for each. */
 import { copyTree, type Tree } from './harness/tree.ts';
 import { hunts } from './hunts.ts';
-import type { Mutant, Plant } from './mutants.ts';
+import type { Mutant, Plant } from './mutant.ts';
 
 export interface Verdict {
   readonly mutant: Mutant;

@@ -18,7 +18,7 @@ it('accepts, waits and drains when the provider refuses every connection', async
   expect(report.during.length).toBeGreaterThan(40);
 });
 
-it('fails a payment after three answered faults, with growing pauses, each with its reason', async () => {
+it('fails a payment after three faults, with growing pauses and a reason each', async () => {
   const { order, violations } = await failEveryAttempt(0.3);
   expect(violations).toEqual([]);
   expect(order.payment_status).toBe('FAILED');

@@ -20,7 +20,7 @@ export interface SoakOptions {
   readonly minutes?: string;
 }
 
-/** Runs from a copy of the sources in `root`, so that edits during hours of running are not seen. */
+/** Runs on a copy of the sources in `root`, so that edits in hours of running are not seen. */
 type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
 const table: Readonly<Record<string, SoakRun>> = { matrix, kills, hostile, outage, mutants };

@@ -42,95 +42,105 @@ export interface Member {
 
 const RESTART_MS = 150;
 const READY_MS = 60_000;
+const STOP_MS = 15_000;
+
+interface State {
+  readonly options: MemberOptions;
+  child: ChildProcess | undefined;
+  gone: Promise<void>;
+  wanted: boolean;
+  deaths: number;
+}
 
 export function createMember(options: MemberOptions): Member {
-  const { name, root, env, logFile, readyUrl } = options;
-  let child: ChildProcess | undefined;
-  let gone: Promise<void> = Promise.resolve();
-  let wanted = false;
-  let deaths = 0;
-  const isRunning = () =>
-    child !== undefined && child.exitCode === null && child.signalCode === null;
-  const print = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '');
-
-  atExit(() => isRunning() && child?.kill('SIGKILL'));
-
-  const launch = (failpoints: string | undefined): void => {
-    const log = openSync(logFile, 'a');
-    const started = spawn(
-      join(root, 'node_modules/.bin/node'),
-      ['apps/server/waybill.mjs', ...options.arguments],
-      {
-        cwd: root,
-        stdio: ['ignore', log, log],
-        env: {
-          PATH: process.env['PATH'],
-          LOG_LEVEL: 'warn',
-          ...env,
-          ...(failpoints === undefined ? {} : { FAILPOINTS: failpoints }),
-        },
-      },
-    );
-    closeSync(log);
-    child = started;
-    gone = new Promise((done) => {
-      started.once('exit', () => {
-        done();
-        if (!wanted) return;
-        deaths++;
-        setTimeout(() => {
-          if (wanted && child === started) launch(undefined);
-        }, RESTART_MS);
-      });
-    });
+  const state: State = {
+    options,
+    child: undefined,
+    gone: Promise.resolve(),
+    wanted: false,
+    deaths: 0,
   };
-
-  const untilReady = (timeoutMs = READY_MS) =>
-    until(
-      () =>
-        fetch(readyUrl, { signal: AbortSignal.timeout(2000) }).then(
-          (reply) => reply.ok,
-          () => false,
-        ),
-      timeoutMs,
-      25,
-    ).catch(() => {
-      throw new Error(
-        `${name} is not ready after ${timeoutMs} ms; it said:\n${print().slice(-3000)}`,
-      );
-    });
-
+  atExit(() => isRunning(state) && state.child?.kill('SIGKILL'));
   return {
-    name,
+    name: options.name,
     get deaths() {
-      return deaths;
+      return state.deaths;
     },
     get running() {
-      return isRunning();
+      return isRunning(state);
     },
     async start(failpoints) {
-      wanted = true;
-      launch(failpoints);
-      await untilReady();
+      state.wanted = true;
+      launch(state, failpoints);
+      await untilReady(options, READY_MS);
     },
-    untilReady,
-    async stop() {
-      wanted = false;
-      if (!isRunning()) return;
-      child?.kill('SIGCONT');
-      child?.kill('SIGTERM');
-      const late = pause(15_000, 'late', { ref: false });
-      if ((await Promise.race([gone, late])) === 'late') child?.kill('SIGKILL');
-      await gone;
-    },
+    untilReady: (timeoutMs = READY_MS) => untilReady(options, timeoutMs),
+    stop: () => stop(state),
     async kill9() {
-      if (!isRunning()) return;
-      const going = gone;
-      child?.kill('SIGKILL');
+      if (!isRunning(state)) return;
+      const going = state.gone;
+      state.child?.kill('SIGKILL');
       await going;
     },
-    thaw: () => void child?.kill('SIGCONT'),
-    fired: (failpoint) => print().split(`"failpoint":"${failpoint}"`).length - 1,
-    tail: () => print().slice(-3000),
+    thaw: () => void state.child?.kill('SIGCONT'),
+    fired: (failpoint) => printed(options).split(`"failpoint":"${failpoint}"`).length - 1,
+    tail: () => printed(options).slice(-3000),
   };
+}
+
+function isRunning({ child }: State): boolean {
+  return child !== undefined && child.exitCode === null && child.signalCode === null;
+}
+
+function printed({ logFile }: MemberOptions): string {
+  return existsSync(logFile) ? readFileSync(logFile, 'utf8') : '';
+}
+
+function launch(state: State, failpoints: string | undefined): void {
+  const { root, env, logFile, arguments: words } = state.options;
+  const log = openSync(logFile, 'a');
+  const armed = failpoints === undefined ? {} : { FAILPOINTS: failpoints };
+  const started = spawn(
+    join(root, 'node_modules/.bin/node'),
+    ['apps/server/waybill.mjs', ...words],
+    {
+      cwd: root,
+      stdio: ['ignore', log, log],
+      env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', ...env, ...armed },
+    },
+  );
+  closeSync(log);
+  state.child = started;
+  state.gone = new Promise((done) => {
+    started.once('exit', () => {
+      done();
+      if (!state.wanted) return;
+      state.deaths++;
+      setTimeout(() => {
+        if (state.wanted && state.child === started) launch(state, undefined);
+      }, RESTART_MS);
+    });
+  });
+}
+
+async function untilReady(options: MemberOptions, timeoutMs: number): Promise<void> {
+  const asks = () =>
+    fetch(options.readyUrl, { signal: AbortSignal.timeout(2000) }).then(
+      (reply) => reply.ok,
+      () => false,
+    );
+  await until(asks, timeoutMs, 25).catch(() => {
+    const said = printed(options).slice(-3000);
+    throw new Error(`${options.name} is not ready after ${timeoutMs} ms; it said:\n${said}`);
+  });
+}
+
+async function stop(state: State): Promise<void> {
+  state.wanted = false;
+  if (!isRunning(state)) return;
+  state.child?.kill('SIGCONT');
+  state.child?.kill('SIGTERM');
+  const late = pause(STOP_MS, 'late', { ref: false });
+  if ((await Promise.race([state.gone, late])) === 'late') state.child?.kill('SIGKILL');
+  await state.gone;
 }

@@ -3,8 +3,8 @@
  * clear answer is asked again with the same key until it has one.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { Agent, request as send } from 'undici';
-import { openClientJournal, type ClientJournal, type Operation } from './journal.ts';
+import { openCaller, type CallerOptions } from './caller.ts';
+import { openClientJournal, type ClientJournal } from './journal.ts';
 
 export interface Order {
   readonly id: string;
@@ -42,91 +42,23 @@ export interface Wish {
 
 export const SETTLED = ['CONFIRMED', 'PAYMENT_FAILED', 'CANCELLED'];
 
-interface Call {
-  readonly op: Operation;
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly body?: unknown;
-  readonly key?: string;
-  readonly orderId?: string;
-}
-
-interface Reply {
-  readonly status: number;
-  readonly body: unknown;
-}
-
-export interface ShopperOptions {
-  readonly url: string;
+export interface ShopperOptions extends CallerOptions {
   readonly journalFile: string;
-  readonly attemptMs?: number;
-  /** How long it goes on asking before it gives the outcome up as unknown. */
-  readonly patienceMs?: number;
 }
 
 let shoppers = 0;
 
 export function openShopper(options: ShopperOptions): Shopper {
-  const { url, attemptMs = 4000, patienceMs = 60_000 } = options;
   const journal = openClientJournal(options.journalFile);
-  const agent = new Agent({ connections: 64, connect: { timeout: 1000 } });
   const expected = new Map<string, readonly string[]>();
   const acceptances: { at: number; ms: number }[] = [];
   const name = `${Date.now().toString(36)}-${shoppers++}`;
+  const caller = openCaller(options, name, journal, (at, ms) => acceptances.push({ at, ms }));
   let serial = 0;
-
-  /** One attempt; undefined when its outcome is not known. */
-  const attempt = async (call: Call): Promise<Reply | undefined> => {
-    const begun = performance.now();
-    let reply: Reply | undefined;
-    try {
-      const answer = await send(url + call.path, {
-        method: call.method,
-        dispatcher: agent,
-        signal: AbortSignal.timeout(attemptMs),
-        headers: {
-          'content-type': 'application/json',
-          ...(call.key === undefined ? {} : { 'idempotency-key': call.key }),
-        },
-        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-      });
-      const text = await answer.body.text();
-      reply = { status: answer.statusCode, body: text === '' ? {} : JSON.parse(text) };
-    } catch {
-      // No answer, or half of one: the outcome is not known.
-    }
-    const clear = reply !== undefined && isClear(reply);
-    const body = (clear ? reply?.body : {}) as Partial<Order>;
-    const tookMs = performance.now() - begun;
-    journal.record({
-      client: name,
-      op: call.op,
-      outcome: !clear ? 'unknown' : (reply?.status ?? 0) < 300 ? 'ok' : 'fail',
-      http: reply?.status ?? null,
-      order_id: body.id ?? call.orderId ?? null,
-      idem_key: call.key ?? null,
-      version: body.version ?? null,
-      sent_at: new Date(Date.now() - tookMs).toISOString(),
-      took_ms: Math.round(tookMs * 10) / 10,
-    });
-    if (call.op === 'create' && reply?.status === 202) acceptances.push({ at: begun, ms: tookMs });
-    return clear ? reply : undefined;
-  };
-
-  const ask = async (call: Call): Promise<Reply> => {
-    const end = performance.now() + patienceMs;
-    for (;;) {
-      const reply = await attempt(call);
-      if (reply !== undefined) return reply;
-      if (performance.now() > end)
-        throw new Error(`${call.method} ${call.path} had no clear answer in ${patienceMs} ms`);
-      await pause(50 + Math.random() * 150);
-    }
-  };
 
   const get = async (id: string) => {
     const path = `/api/v1/orders/${id}`;
-    const reply = await ask({ op: 'get', method: 'GET', path, orderId: id });
+    const reply = await caller.ask({ op: 'get', method: 'GET', path, orderId: id });
     if (reply.status !== 200) throw new Error(`reading ${id} was answered ${reply.status}`);
     return reply.body as Order;
   };
@@ -137,17 +69,9 @@ export function openShopper(options: ShopperOptions): Shopper {
     acceptances,
     async place({ token = 'tok_ok', expect = ['CONFIRMED'] } = {}) {
       const key = `${name}-${serial++}`;
-      const body = {
-        customer_id: `customer-${serial % 50}`,
-        reference: key,
-        items: [
-          { item_id: 'item_1', item_name: 'Burger', quantity: 1 + (serial % 3), price: 12.99 },
-          { item_id: 'item_2', item_name: 'Fries', quantity: 1, price: 3.5 },
-        ],
-        payment: { method: 'card', token },
-      };
+      const body = requestOf(key, serial, token);
       const path = '/api/v1/orders';
-      const reply = await ask({ op: 'create', method: 'POST', path, body, key });
+      const reply = await caller.ask({ op: 'create', method: 'POST', path, body, key });
       if (reply.status !== 202) throw new Error(`an order was answered ${reply.status}`);
       const order = reply.body as Order;
       expected.set(order.id, expect);
@@ -157,8 +81,8 @@ export function openShopper(options: ShopperOptions): Shopper {
       const key = `${name}-${serial++}`;
       const path = `/api/v1/orders/${id}/cancel`;
       const body = { reason: 'changed my mind' };
-      const call = { op: 'cancel', method: 'POST' } as const;
-      const reply = await ask({ ...call, path, body, key, orderId: id });
+      const call = { op: 'cancel', method: 'POST', path, body, key, orderId: id } as const;
+      const reply = await caller.ask(call);
       if (reply.status === 409) return 'refused';
       if (reply.status >= 300) throw new Error(`cancelling ${id} was answered ${reply.status}`);
       expected.set(id, ['CANCELLED']);
@@ -176,14 +100,20 @@ export function openShopper(options: ShopperOptions): Shopper {
       }
     },
     async close() {
-      await agent.destroy();
+      await caller.close();
       journal.close();
     },
   };
 }
 
-/** A 5xx may come from before or after the commit; a key in use says nothing about the effect. */
-function isClear({ status, body }: Reply): boolean {
-  const { code } = body as { code?: string };
-  return status < 500 && status !== 408 && status !== 429 && code !== 'request_in_progress';
+function requestOf(reference: string, serial: number, token: string): object {
+  return {
+    customer_id: `customer-${serial % 50}`,
+    reference,
+    items: [
+      { item_id: 'item_1', item_name: 'Burger', quantity: 1 + (serial % 3), price: 12.99 },
+      { item_id: 'item_2', item_name: 'Fries', quantity: 1, price: 3.5 },
+    ],
+    payment: { method: 'card', token },
+  };
 }
