@@ -1,7 +1,7 @@
 // `npm run soak -- NAME`: the fault runs of tests/faults at full size, with their figures.
 //
 //   npm run soak -- matrix  [--engine postgres] [--topology many] [--only charge] [--parallel 2]
-//   npm run soak -- kills   [--engine postgres|amqp|redis] [--kills 100]
+//   npm run soak -- kills   [--engine postgres|amqp|redis] [--topology one] [--kills 100]
 //   npm run soak -- hostile [--payments 10000]
 //   npm run soak -- outage  [--minutes 3]
 //   npm run soak -- mutants [--only refund]

@@ -8,7 +8,7 @@ import { verifyDatabase } from '../../apps/server/verify/database.ts';
 import type { PrivateServer } from '../bus/servers.ts';
 import { describeTimes } from './figures.ts';
 import type { Engine } from './harness/brokers.ts';
-import type { Cluster } from './harness/cluster.ts';
+import type { Cluster, Topology } from './harness/cluster.ts';
 import { keepEvidence, withRun, type Run } from './harness/run.ts';
 import { settle } from './harness/settle.ts';
 import { SETTLED } from './harness/shopper.ts';
@@ -40,6 +40,7 @@ const WEIGHTS: Readonly<Record<Kill, number>> = {
 
 export interface KillsOptions {
   readonly engine: Engine;
+  readonly topology?: Topology;
   /** What is killed in turn, or how many are chosen at random. */
   readonly kills: readonly Kill[] | number;
   readonly meanPauseMs: number;
@@ -57,10 +58,11 @@ export interface KillsReport {
 }
 
 export function runKills(options: KillsOptions): Promise<KillsReport> {
-  const { engine, meanPauseMs, root } = options;
-  const plan = typeof options.kills === 'number' ? draw(options.kills, engine) : options.kills;
+  const { engine, topology = 'many', meanPauseMs, root } = options;
+  const plan =
+    typeof options.kills === 'number' ? draw(options.kills, engine, topology) : options.kills;
   const shopper = { patienceMs: 120_000 };
-  return withRun({ topology: 'many', engine, shopper, root }, async (run) => {
+  return withRun({ topology, engine, shopper, root }, async (run) => {
     const { cluster } = run;
     const load = startLoad(run.shopper, { perSecond: options.ordersPerSecond });
     const probes: Promise<void>[] = [];
@@ -91,8 +93,12 @@ export function runKills(options: KillsOptions): Promise<KillsReport> {
   });
 }
 
-function draw(count: number, engine: Engine): Kill[] {
-  const possible = KILLS.filter((kill) => engine !== 'postgres' || !kill.startsWith('broker'));
+function draw(count: number, engine: Engine, topology: Topology): Kill[] {
+  // In one process the provider dies with the rest.
+  const impossible = topology === 'one' ? ['gateway', 'orders', 'sandbox'] : [];
+  const possible = KILLS.filter(
+    (kill) => !impossible.includes(kill) && (engine !== 'postgres' || !kill.startsWith('broker')),
+  );
   const tickets = possible.flatMap((kill) => Array.from({ length: WEIGHTS[kill] }, () => kill));
   const chosen = () => tickets[Math.floor(Math.random() * tickets.length)] as Kill;
   return Array.from({ length: count }, chosen);
@@ -112,8 +118,8 @@ const TO_KILL: Readonly<Record<Kill, ToKill>> = {
   orders: member('orders'),
   payments: member('payments'),
   sandbox: member('sandbox'),
-  connection: async ({ postgres }) => postgres?.killBackend(),
-  postgres: async ({ postgres }) => postgres?.killAll(),
+  connection: async ({ postgres }) => postgres.killBackend(),
+  postgres: async ({ postgres }) => postgres.killAll(),
   async broker(_cluster, broker) {
     await broker?.kill9();
     await pause(Math.random() * 1500);

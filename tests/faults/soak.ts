@@ -70,6 +70,7 @@ async function matrix(options: SoakOptions, root: string): Promise<boolean> {
 async function kills(options: SoakOptions, root: string): Promise<boolean> {
   const report = await runKills({
     engine: (options.engine ?? 'postgres') as Engine,
+    topology: (options.topology ?? 'many') as Topology,
     kills: Number(options.kills ?? 100),
     meanPauseMs: 4000,
     ordersPerSecond: 10,

@@ -9,7 +9,13 @@ import { join } from 'node:path';
 import { atExit } from './at-exit.ts';
 import { createMember, type Member } from './member.ts';
 import { reservePort } from './ports.ts';
-import { signal, startPrivatePostgres, type PrivatePostgres } from './postgres.ts';
+import {
+  killBackend,
+  killServer,
+  signal,
+  startPrivatePostgres,
+  type Killable,
+} from './postgres.ts';
 import { openSandbox, type Sandbox } from './sandbox.ts';
 import { repository } from './tree.ts';
 
@@ -32,8 +38,7 @@ export interface Cluster {
   readonly url: string;
   readonly folder: string;
   readonly sandbox: Sandbox;
-  /** Only in `many`. */
-  readonly postgres: PrivatePostgres | undefined;
+  readonly postgres: Killable;
   /** The owner's URL of the database. */
   databaseUrl(): string;
   /** The process that runs a service, or the sandbox. */
@@ -111,6 +116,10 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
   });
   const read = (name: string) => readFileSync(join(dataDir, name), 'utf8');
   const postmaster = () => read('postgres/postmaster.pid').split('\n');
+  const databaseUrl = () => {
+    const password = read('postgres-password').trim();
+    return `postgres://waybill:${password}@127.0.0.1:${postmaster()[3]}/waybill`;
+  };
   const forget = atExit(() => {
     if (existsSync(join(dataDir, 'postgres/postmaster.pid'))) signal(Number(postmaster()[0]));
   });
@@ -120,12 +129,12 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
     url,
     folder,
     sandbox: openSandbox(controlUrl, SANDBOX_SECRET, join(dataDir, 'sandbox/journal.jsonl')),
-    postgres: undefined,
-    databaseUrl() {
-      const [, , , databasePort] = postmaster();
-      const password = read('postgres-password').trim();
-      return `postgres://waybill:${password}@127.0.0.1:${databasePort}/waybill`;
+    // Its own process starts it again, or the next one on the same folder.
+    postgres: {
+      killBackend: () => killBackend(databaseUrl()),
+      killAll: () => killServer(Number(postmaster()[0])),
     },
+    databaseUrl,
     member: () => whole,
     second() {
       throw new Error('there is one process');

@@ -6,12 +6,16 @@ import { startEmbeddedDatabase } from '../../../apps/server/embedded-database.ts
 import { atExit } from './at-exit.ts';
 import { reservePort } from './ports.ts';
 
-export interface PrivatePostgres {
-  readonly url: string;
-  /** Kills one backend of a service; the server ends all others and recovers. */
+/** A PostgreSQL that can be killed. */
+export interface Killable {
+  /** Kills the server process of one connection; the server ends all others and recovers. */
   killBackend(): Promise<void>;
-  /** Kills the postmaster and everything below it, and starts it again on what is on the disk. */
+  /** Kills the postmaster and everything below it; it is started again on what is on the disk. */
   killAll(): Promise<void>;
+}
+
+export interface PrivatePostgres extends Killable {
+  readonly url: string;
   stop(): Promise<void>;
 }
 
@@ -21,19 +25,9 @@ export async function startPrivatePostgres(folder: string): Promise<PrivatePostg
   const forget = atExit(() => signal(server.pid));
   return {
     url: server.url,
-    async killBackend() {
-      const rows = await queryAsOwner<{ pid: number }>(
-        server.url,
-        `select pid from pg_stat_activity where application_name like 'waybill-%'
-         order by random() limit 1`,
-      ).catch(() => []);
-      if (rows[0] !== undefined) signal(rows[0].pid);
-    },
+    killBackend: () => killBackend(server.url),
     async killAll() {
-      const all = [server.pid, ...childrenOf(server.pid)];
-      for (const pid of all) signal(pid);
-      // A server that has not quite gone keeps the next one from starting.
-      while (all.some(isAlive)) await pause(10);
+      await killServer(server.pid);
       server = await startEmbeddedDatabase(folder, port);
     },
     async stop() {
@@ -41,6 +35,24 @@ export async function startPrivatePostgres(folder: string): Promise<PrivatePostg
       forget();
     },
   };
+}
+
+/** Kills the server process of some service's connection. */
+export async function killBackend(url: string): Promise<void> {
+  const rows = await queryAsOwner<{ pid: number }>(
+    url,
+    `select pid from pg_stat_activity where application_name like 'waybill-%'
+     order by random() limit 1`,
+  ).catch(() => []);
+  if (rows[0] !== undefined) signal(rows[0].pid);
+}
+
+/** Kills a postmaster with all its children, and waits until they have gone. */
+export async function killServer(postmaster: number): Promise<void> {
+  const all = [postmaster, ...childrenOf(postmaster)];
+  for (const pid of all) signal(pid);
+  // A server that has not quite gone keeps the next one from starting.
+  while (all.some(isAlive)) await pause(10);
 }
 
 /** Rows of a statement over a connection of its own. */
