@@ -5,10 +5,24 @@
 //   npm run soak -- hostile [--payments 10000]
 //   npm run soak -- outage  [--minutes 3]
 //   npm run soak -- mutants [--only refund]
+//   npm run soak -- fuzz    [--requests 20000] [--seed N] [--lanes 8]
 //
 // FAULT_EVIDENCE names a folder for logs and journals of what failed.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { names, soak } from '../tests/faults/soak.ts';
+
+const [name, ...rest] = process.argv.slice(2);
+if (name === undefined || name === '--help') {
+  const usage = readFileSync(import.meta.filename, 'utf8').split('\nimport ')[0] ?? '';
+  console.log(usage.replaceAll(/^\/\/ ?/gm, ''));
+  process.exit(name === undefined ? 1 : 0);
+}
+if (name === 'fuzz') {
+  const main = new URL('../tests/attacks/fuzz-main.ts', import.meta.url).pathname;
+  process.exit(spawnSync(process.execPath, [main, ...rest], { stdio: 'inherit' }).status ?? 1);
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
