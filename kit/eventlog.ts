@@ -58,14 +58,23 @@ export function startRelay(db: Database, leases: Leases, bus: Bus, groups: reado
   return leases.hold(`relay ${topic}`, async (signal) => {
     await bus.declare(topic, groups);
     let published = await publishedPosition(db);
+    let recorded = published;
     let idleRounds = 0;
     // Numbered and not published: by a relay that died, or by one that had lost its lease.
     let behind = true;
     while (!signal.aborted) {
-      const fresh = await sequence(db);
+      const fresh = await sequence(db, published);
+      if (fresh.length > 0) recorded = published;
       const next = fresh[0]?.position ?? published + 1;
-      const events = behind || next !== published + 1 ? await readForBus(db, published) : fresh;
+      const events: readonly OutgoingEvent[] =
+        behind || next !== published + 1 ? await readForBus(db, published) : fresh;
       behind = events !== fresh && events.length === BATCH;
+      if (events.length === 0 && recorded < published) {
+        await db.query('update log_head set published = greatest(published, $1)', [published]);
+        recorded = published;
+        await failpoint('log.publish.recorded');
+        continue;
+      }
       if (events.length === 0) {
         await waitForWake(`log:${topic}`, IDLE_MS, signal);
         behind = ++idleRounds % LOOK_BACK_ROUNDS === 0;
@@ -75,8 +84,6 @@ export function startRelay(db: Database, leases: Leases, bus: Bus, groups: reado
       await bus.publish(topic, events);
       if (await failpoint('log.publish.after')) await bus.publish(topic, events);
       published = events.at(-1)?.position ?? published;
-      await db.query('update log_head set published = greatest(published, $1)', [published]);
-      await failpoint('log.publish.recorded');
       wake(`bus:${topic}`);
     }
   });
@@ -87,9 +94,15 @@ async function publishedPosition(db: Database): Promise<number> {
   return Number(rows[0]?.published ?? 0n);
 }
 
-/** Numbers what was committed since, and returns it in order. */
-async function sequence(db: Database): Promise<OutgoingEvent[]> {
-  const rows = await db.query<OutgoingRow>('select * from sequence_log($1)', [BATCH]);
+/**
+ * Numbers what was committed since, and returns it in order. How far publishing has come is
+ * recorded with it: a commit of its own for that is left to when there is nothing else to do.
+ */
+async function sequence(db: Database, published: number): Promise<OutgoingEvent[]> {
+  const rows = await db.query<OutgoingRow>('select * from sequence_log($1, $2)', [
+    BATCH,
+    published,
+  ]);
   if (rows.length > 0) await failpoint('log.sequence.after_commit');
   return rows.map((row) => outgoingOf(db.service, row));
 }

@@ -35,8 +35,9 @@ const STATEMENTS = [
   `insert into log_head default values`,
   // Two statements, because the second needs a snapshot taken after the lock was got: a single
   // statement would number rows that another sequencer has just numbered, and leave gaps.
-  `create function sequence_log(batch integer) returns table ("position" bigint, key text,
-    version integer, type text, "time" timestamptz, traceparent text, data text)
+  `create function sequence_log(batch integer, published_to bigint default 0)
+  returns table ("position" bigint, key text, version integer, type text, "time" timestamptz,
+    traceparent text, data text)
   language plpgsql as $$
   #variable_conflict use_column
   declare
@@ -58,7 +59,8 @@ const STATEMENTS = [
       )
       select * from sequenced order by 1;
     get diagnostics added = row_count;
-    update log_head set position = head + added;
+    update log_head set position = head + added,
+      published = greatest(log_head.published, published_to);
   end $$`,
   `create table leases (
     name text primary key,
