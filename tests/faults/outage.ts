@@ -174,7 +174,7 @@ export function judgeOutage(options: OutageOptions, report: OutageReport): strin
   expect(report.callsAway >= 5, `only ${report.callsAway} calls met it`);
   expect(report.callsAway <= 5 + 16 + trials + 1, `${report.callsAway} calls while it was away`);
   expect(
-    report.drainRate <= report.usualRate * 1.5 * 1.1 + 1,
+    report.drainRate <= report.usualRate * 1.5 + 1,
     `${report.drainRate} calls a second after it, usually ${report.usualRate}`,
   );
   expect(
