@@ -27,7 +27,7 @@ export function createOrderStore(db: Database): StoreOrder {
     (error) => error instanceof Outage,
     {
       maxBatch: 128,
-      flights: 2,
+      flights: 1,
       maxWaiting: MAX_WAITING,
       overflow: () => new Outage('database', 'too many orders are waiting to be stored'),
     },
