@@ -1,6 +1,6 @@
 /** `waybill serve`: runs services until it is told to stop. */
 import cluster from 'node:cluster';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkAddress } from '@waybill/kit/address.ts';
@@ -137,6 +137,7 @@ async function startSandbox(
     onExit: (code) => log.error({ code }, 'the sandbox gateway ended and is started again'),
   });
   stops.push(() => sandbox.stop());
+  mkdirSync(dataDir, { recursive: true });
   writeFileSync(
     resolve(dataDir, 'sandbox.json'),
     JSON.stringify({ url: sandbox.url, controlUrl: sandbox.controlUrl }),
