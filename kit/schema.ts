@@ -27,6 +27,31 @@ export function Identifier(max = 128, options: { description?: string; examples?
   });
 }
 
+/**
+ * An e-mail address as people have them: ASCII, without quotes, comments or a literal address (the
+ * pattern of HTML, whose every repetition is bounded or followed by another character).
+ */
+export function EmailAddress(options: { description?: string } = {}) {
+  const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+  return Type.String({
+    maxLength: 254,
+    pattern: `^[A-Za-z0-9.!#$%&'*+/=?^_\`{|}~-]{1,64}@${label}(?:\\.${label})*$`,
+    examples: ['ada@example.com'],
+    ...options,
+  });
+}
+
+/** A telephone number as people write it: digits, and what they group them with. */
+export function PhoneNumber(options: { description?: string } = {}) {
+  return Type.String({
+    minLength: 3,
+    maxLength: 32,
+    pattern: '^\\+?[0-9(][0-9 ()./-]*$',
+    examples: ['+1 555 0100'],
+    ...options,
+  });
+}
+
 /** A literal union as one `enum`, which documents well. */
 export function OneOf<const Values extends readonly string[]>(
   values: Values,

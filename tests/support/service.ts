@@ -25,6 +25,8 @@ export interface Answer {
   readonly body: Record<string, never> & Record<string, unknown>;
 }
 
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
 export interface CallOptions {
   /** Who calls; an operator unless told otherwise, nobody when null. */
   readonly as?: Identity | null;
@@ -38,7 +40,7 @@ export interface Running {
   readonly databaseUrl: string;
   readonly process: RunningProcess;
   /** Calls a service's route as the gateway would, with a signed identity. */
-  call(method: 'GET' | 'POST', path: string, options?: CallOptions): Promise<Answer>;
+  call(method: Method, path: string, options?: CallOptions): Promise<Answer>;
   stop(): Promise<void>;
 }
 
@@ -97,7 +99,11 @@ export async function startServices(
 
 function audienceOf(path: string, services: readonly Service[]): string {
   const owner = services.find((service) => service.paths.some((prefix) => path.startsWith(prefix)));
-  return owner?.name ?? path.split('/').at(-1)?.split('?')[0] ?? '';
+  if (owner !== undefined) return owner.name;
+  // /internal/log/<name>, or /internal/<name>/…
+  const parts = path.split('?')[0]?.split('/') ?? [];
+  const named = services.find((service) => service.name === parts[2]);
+  return named?.name ?? parts.at(-1) ?? '';
 }
 
 export interface SandboxInTest extends Sandbox {
