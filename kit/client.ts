@@ -161,7 +161,7 @@ async function once(
     : await callRemotely(options.topology, service, target, call, path, headers, timeoutMs);
   if (reply.status < 400) return reply;
   if (reply.status >= 500 || reply.status === 429)
-    throw new Outage(service, `answered ${reply.status}`);
+    throw new Outage(service, `answered ${reply.status}`, { status: reply.status });
   const told = parseProblem(reply.text);
   throw new Refusal(
     reply.status,

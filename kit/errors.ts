@@ -40,15 +40,18 @@ export class Outage extends Error {
   /** What is away: `database`, `bus`, a service's name, `provider`. */
   readonly target: string;
   readonly retryAfterSeconds: number;
+  /** The status that it answered with, if it answered. */
+  readonly status: number | undefined;
 
   constructor(
     target: string,
     detail: string,
-    more: { cause?: unknown; retryAfterSeconds?: number } = {},
+    more: { cause?: unknown; retryAfterSeconds?: number; status?: number } = {},
   ) {
     super(detail, { cause: more.cause });
     this.target = target;
     this.retryAfterSeconds = more.retryAfterSeconds ?? 1;
+    this.status = more.status;
   }
 }
 

@@ -38,6 +38,7 @@ export const FAILPOINTS = [
   'consumer.after_commit',
   'consumer.pull.before',
   'tasks.after_claim',
+  'payments.open.after_commit',
   'payments.begin.before_commit',
   'payments.charge.before',
   'payments.ask.after',

@@ -89,6 +89,32 @@ export async function hastenTasks(tx: Tx, kind: string, keys: readonly string[])
   tx.onCommit(() => wakeTasks(kind));
 }
 
+/**
+ * A task as a request holds it that does the task's work itself while its caller waits. It was
+ * enqueued to be due only when the request is certainly gone, so that no lease is needed: when the
+ * two meet after all, the effect's own row lock decides, and whoever comes second changes nothing.
+ * @param holdMs how long the request may go on; the task is put off by as much at least
+ */
+export function taskOfRequest(kind: string, key: string, holdMs: () => number): TaskRun {
+  return {
+    id: '',
+    kind,
+    key,
+    payload: null,
+    attempts: 1,
+    signal: NEVER,
+    finish: (tx) => withdrawTasks(tx, kind, [key]),
+    again: async (tx, delayMs) => {
+      await tx.query(
+        `update tasks set run_at = now() + $3 * interval '1 millisecond'
+         where kind = $1 and key = $2 and state = 'waiting'`,
+        [kind, key, Math.max(delayMs, holdMs())],
+      );
+    },
+  };
+}
+
+const NEVER = new AbortController().signal;
 const LEASE = "interval '3 seconds'";
 const HEARTBEAT_MS = 1000;
 const IDLE_MS = 200;

@@ -16,7 +16,7 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'rate-limit start-page tokens upstreams'
   ).split(' '),
   orders: ['acceptance', 'context', 'settings'],
-  payments: ['breaker', 'context', 'provider'],
+  payments: ['breaker', 'checkout', 'context', 'provider'],
 };
 
 const files = repositoryFiles();

@@ -246,7 +246,12 @@ export interface OrderCreated {
   readonly total_minor: number;
   readonly from: null;
   readonly to: 'PENDING';
-  readonly payment: { readonly method: string; readonly token: string | null };
+  readonly payment: {
+    readonly method: string;
+    readonly token: string | null;
+    /** So long may a request still be charging it; the worker waits until that is over. */
+    readonly hold_ms?: number;
+  };
   readonly items: readonly {
     readonly item_id: string;
     readonly quantity: number;

@@ -9,7 +9,12 @@ import type { Json } from '@waybill/kit/json.ts';
 import { enqueue, withdrawTasks } from '@waybill/kit/tasks.ts';
 import { counter } from '@waybill/kit/telemetry.ts';
 import type { PaymentEvent, PaymentEventType, PaymentState } from './contract.ts';
-import type { PaymentsContext, PaymentsSettings } from './context.ts';
+import {
+  CHARGE_WALLET,
+  type PaymentsContext,
+  type PaymentsSettings,
+  type Processor,
+} from './context.ts';
 import {
   afterAnswer,
   nextStep,
@@ -31,8 +36,18 @@ import {
 } from './store.ts';
 import type { Callback } from './provider.ts';
 
+/** Kinds of tasks; a processor has its own, so that none waits behind another's outage. */
 export const CHARGE = 'payments.charge';
 export const REFUND = 'payments.refund';
+export const REFUND_WALLET = 'payments.refund_wallet';
+
+function chargeKind({ provider }: { provider: string }): string {
+  return provider === 'wallet' ? CHARGE_WALLET : CHARGE;
+}
+
+function refundKind({ provider }: { provider: string }): string {
+  return provider === 'wallet' ? REFUND_WALLET : REFUND;
+}
 
 const attempts = counter('waybill_payments_attempts_total', 'Answered calls', [
   'provider',
@@ -59,18 +74,27 @@ function factsOf(row: PaymentRow, settings: PaymentsSettings): PaymentFacts {
 export async function openPayments(
   tx: Tx,
   context: PaymentsContext,
-  payments: readonly NewPayment[],
+  payments: readonly (NewPayment & { readonly hold_ms?: number })[],
 ): Promise<void> {
-  await insertPayments(tx, context.provider.name, context.settings.deadlineSeconds, payments);
+  await insertPayments(tx, context.settings.deadlineSeconds, payments);
   await enqueue(
     tx,
-    payments.map(({ order_id }) => ({ kind: CHARGE, key: order_id, payload: null })),
+    payments.map((payment) => ({
+      kind: chargeKind(payment),
+      key: payment.order_id,
+      payload: null,
+      delayMs: payment.hold_ms ?? 0,
+    })),
   );
 }
 
 export interface Begun {
   readonly step: Step;
-  readonly row: PaymentRow;
+  /** What the call is made of. */
+  readonly row: Pick<
+    PaymentRow,
+    'order_id' | 'amount_minor' | 'currency' | 'token' | 'customer_id' | 'provider'
+  >;
   /** The state to return to when the call never arrives. */
   readonly before: PaymentState;
 }
@@ -93,7 +117,7 @@ export async function beginStep(
   const next = { ...row, calls: row.calls + 1, started: true };
   if (step === 'charge') next.state = 'PROCESSING';
   await save(tx, next, row.started ? undefined : 'PAYMENT_STARTED');
-  return { step, row: { ...next, version: row.version + (row.started ? 0 : 1) }, before };
+  return { step, row: next, before };
 }
 
 /** Ends a payment that certainly charged nothing. An order fails by way of PAYMENT_PROCESSING. */
@@ -153,7 +177,8 @@ export async function settle(
     });
   }
   await save(tx, next, outcome.event);
-  if (outcome.refund === true) await enqueue(tx, [{ kind: REFUND, key: orderId, payload: null }]);
+  if (outcome.refund === true)
+    await enqueue(tx, [{ kind: refundKind(row), key: orderId, payload: null }]);
   tx.onCommit(() => attempts.inc({ provider: row.provider, outcome: answer.kind }));
   return { outcome, row: next };
 }
@@ -164,7 +189,7 @@ export async function receiveCallback(
   context: PaymentsContext,
   callback: Callback,
 ): Promise<void> {
-  if (!(await rememberCallback(tx, context.provider.name, callback.eventId))) return;
+  if (!(await rememberCallback(tx, context.card.provider.name, callback.eventId))) return;
   if (callback.answer === undefined) return;
   await settle(tx, context, callback.orderId, callback.answer, 'UNKNOWN', false);
 }
@@ -184,11 +209,11 @@ export async function cancelPayments(
     const next = { ...row, cancel_requested: true };
     if (nextStep(factsOf(next, context.settings)) === 'drop') {
       await save(tx, { ...next, state: 'VOIDED', waiting_for: null }, 'PAYMENT_VOIDED');
-      await withdrawTasks(tx, CHARGE, [row.order_id]);
+      await withdrawTasks(tx, chargeKind(row), [row.order_id]);
       continue;
     }
     await save(tx, next, undefined);
-    const kind = row.state === 'CAPTURED' ? REFUND : CHARGE;
+    const kind = row.state === 'CAPTURED' ? refundKind(row) : chargeKind(row);
     if (row.state === 'CAPTURED' || OPEN_STATES.includes(row.state))
       await enqueue(tx, [{ kind, key: row.order_id, payload: null }]);
   }
@@ -221,16 +246,15 @@ async function save(tx: Tx, row: PaymentRow, event: PaymentEventType | undefined
   ]);
 }
 
-const OUTAGE_CAP_MS = 60_000;
-
 /** How long until the next try: growing, with jitter. */
 export function delayOf(
   next: Outcome['next'],
   row: PaymentRow,
   settings: PaymentsSettings,
+  { outageCapMs }: Processor,
 ): number {
   const base = settings.retryDelaySeconds * 1000;
   if (next === 'retry') return base * 2 ** (row.attempts - 1) * (1 + random() * 0.2);
   const grown = Math.max(base, 200) * 2 ** Math.min(row.outages - 1, 10);
-  return Math.min(grown, OUTAGE_CAP_MS) * (0.75 + random() * 0.25);
+  return Math.min(grown, outageCapMs) * (0.75 + random() * 0.25);
 }

@@ -14,6 +14,9 @@ async function open(tx: Tx, events: readonly CloudEvent[], context: PaymentsCont
       amount_minor: order.total_minor,
       currency: order.currency,
       token: order.payment.token,
+      customer_id: order.customer_id,
+      provider: order.payment.method === 'wallet' ? 'wallet' : context.card.provider.name,
+      hold_ms: order.payment.hold_ms ?? 0,
     };
   });
   await openPayments(

@@ -9,19 +9,21 @@ import {
   type Platform,
   type Values,
 } from '@waybill/kit/config.ts';
+import { Outage } from '@waybill/kit/errors.ts';
+import { gather } from '@waybill/kit/gather.ts';
 import type { ServiceContext } from '@waybill/kit/service.ts';
 import { createBreaker, type ProviderBreaker } from './breaker.ts';
 import type { PaymentProvider } from './provider.ts';
 import { openProvider } from './providers/open.ts';
-import { usualRate } from './store.ts';
+import { openBegun, usualRate, type BegunPayment } from './store.ts';
 
 export const settings = {
   provider: choice(
     {
       env: 'PAYMENT_PROVIDER',
-      help: 'Who is charged: sandbox (default on loopback) or stripe.',
+      help: 'Who is charged: sandbox (default on loopback), stripe, or wallet (no cards at all).',
     },
-    ['sandbox', 'stripe'],
+    ['sandbox', 'stripe', 'wallet'],
   ),
   retryAttempts: integer(
     {
@@ -106,9 +108,30 @@ export const settings = {
 
 export type PaymentsSettings = Values<typeof settings>;
 
-export interface PaymentsContext extends ServiceContext<PaymentsSettings> {
+export const CHARGE_WALLET = 'payments.charge_wallet';
+
+/** Opens a payment with its first call written down; false when there was one already. */
+export type OpenBegun = (payment: BegunPayment) => Promise<boolean>;
+
+/** A provider with the breaker in front of it. */
+export interface Processor {
   readonly provider: PaymentProvider;
   readonly breaker: ProviderBreaker;
+  /** The longest wait between tries in an outage. */
+  readonly outageCapMs: number;
+}
+
+export interface PaymentsContext extends ServiceContext<PaymentsSettings> {
+  /** Who PAYMENT_PROVIDER names. */
+  readonly card: Processor;
+  /** The customers' wallets; the same as `card` where PAYMENT_PROVIDER is wallet. */
+  readonly wallet: Processor;
+  readonly openBegun: OpenBegun;
+}
+
+/** Who charges a payment: the row names its provider. */
+export function processorOf(context: PaymentsContext, provider: string): Processor {
+  return provider === 'wallet' ? context.wallet : context.card;
 }
 
 /** Payments a second after an outage, however few there usually are. */
@@ -120,7 +143,10 @@ export async function createContext(
   base: ServiceContext<PaymentsSettings>,
 ): Promise<PaymentsContext> {
   const { settings: values } = base;
-  const provider = await openProvider(providerOf(values), base);
+  const wallet = await openWallet(base);
+  const name = providerOf(values);
+  if (name === 'wallet') return { ...base, card: wallet, wallet, openBegun: createOpening(base) };
+  const provider = await openProvider(name, base);
   const breaker = createBreaker(provider.name, {
     threshold: values.failureThreshold,
     recoverySeconds: values.recoverySeconds,
@@ -128,11 +154,50 @@ export async function createContext(
     drainRate: async () =>
       Math.max(SLOWEST_DRAIN, values.drainFactor * CHARGES * (await usualRate(base.db))),
   });
-  return { ...base, provider, breaker };
+  const card: Processor = { provider, breaker, outageCapMs: 60_000 };
+  return { ...base, card, wallet, openBegun: createOpening(base) };
+}
+
+/**
+ * The wallet is a service of this installation: it is tried again every few seconds, so that an
+ * order settles within a minute of its return, and nobody there has to be spared a backlog.
+ */
+async function openWallet(base: ServiceContext<PaymentsSettings>): Promise<Processor> {
+  const { settings: values } = base;
+  const breaker = createBreaker('wallet', {
+    threshold: values.failureThreshold,
+    recoverySeconds: Math.min(values.recoverySeconds, 5),
+    concurrency: values.concurrency,
+    drainRate: async () => 1_000_000,
+  });
+  return { provider: await openProvider('wallet', base), breaker, outageCapMs: 10_000 };
+}
+
+/** Checkouts that arrive while a statement is in flight share the next one (ADR 0005). */
+function createOpening({ db, settings: values }: ServiceContext<PaymentsSettings>): OpenBegun {
+  return gather(
+    async (batch) => {
+      const first = new Map(batch.map((payment) => [payment.order_id, payment]));
+      const kind = CHARGE_WALLET;
+      const opened = await openBegun(db, 'wallet', kind, values.deadlineSeconds, [
+        ...first.values(),
+      ]);
+      return batch.map(
+        (payment) => opened.has(payment.order_id) && first.get(payment.order_id) === payment,
+      );
+    },
+    (error) => error instanceof Outage,
+    {
+      maxBatch: 64,
+      flights: 1,
+      maxWaiting: 5000,
+      overflow: () => new Outage('database', 'too many payments are waiting to be opened'),
+    },
+  );
 }
 
 /** Which provider is meant: the sandbox by default, but only where nobody else can reach it. */
-function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' {
+function providerOf(values: PaymentsSettings): 'sandbox' | 'stripe' | 'wallet' {
   return values.provider ?? 'sandbox';
 }
 
@@ -140,7 +205,7 @@ export function checkSettings(values: PaymentsSettings, platform: Platform): rea
   const faults: string[] = [];
   if (values.provider === undefined && !isLoopback(platform.host))
     faults.push(
-      `PAYMENT_PROVIDER: must be named when HOST is ${platform.host}: sandbox or stripe.`,
+      `PAYMENT_PROVIDER: must be named when HOST is ${platform.host}: sandbox, stripe or wallet.`,
     );
   if (providerOf(values) === 'sandbox' && values.sandboxUrl === undefined)
     faults.push('SANDBOX_URL: is needed where `serve` does not start the sandbox itself.');

@@ -8,6 +8,8 @@ import { Amount, Nullable, OneOf, Timestamp, Type, type Static } from '@waybill/
 
 export const paymentsService = { name: 'payments', paths: ['/api/v1/payments'] } as const;
 
+const UUID = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
+
 export const PAYMENT_STATES = [
   'PENDING',
   'PROCESSING',
@@ -51,12 +53,29 @@ export type Payment = Static<typeof Payment>;
 
 export const PaymentPath = Type.Object(
   {
-    order_id: Type.String({
-      pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
-    }),
+    order_id: Type.String({ pattern: UUID }),
   },
   { additionalProperties: false },
 );
+
+/** What the checkout asks for: charge this order while its caller waits. */
+export const ChargeNow = Type.Object(
+  {
+    order_id: Type.String({ pattern: UUID }),
+    customer_id: Type.String({ minLength: 1, maxLength: 128 }),
+    amount_minor: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    currency: Type.String({ pattern: '^[A-Z]{3}$' }),
+  },
+  { additionalProperties: false, title: 'ChargeNow' },
+);
+export type ChargeNow = Static<typeof ChargeNow>;
+
+/** Where the payment stands when the charge is known, or the deadline is near. */
+export interface ChargedNow {
+  readonly state: PaymentState;
+  readonly failure_code: string | null;
+  readonly attempts: readonly Attempt[];
+}
 
 /** One answered try, as events carry it. */
 export interface Attempt {

@@ -1,12 +1,13 @@
 /**
- * The payment provider port: two real implementations, `sandbox` and `stripe`; the wallet is a
- * third. A provider answers with data; it throws only when the code is wrong.
+ * The payment provider port: `sandbox`, `stripe` and `wallet`. A provider answers with data; it throws only when the code is wrong.
  */
 
 export interface ChargeRequest {
   /** A function of order and purpose, never of the attempt: the provider deduplicates by it. */
   readonly key: string;
   readonly orderId: string;
+  /** Whose order it is; a wallet is charged by its owner's name. */
+  readonly customerId: string | null;
   readonly amountMinor: number;
   readonly currency: string;
   readonly token: string | null;

@@ -3,9 +3,10 @@ import { Refusal } from '@waybill/kit/errors.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
 import { route, type Route } from '@waybill/kit/route.ts';
 import { Type } from '@waybill/kit/schema.ts';
+import { chargeNow } from './checkout.ts';
 import { receiveCallback } from './commands.ts';
 import type { PaymentsContext } from './context.ts';
-import { Payment, PaymentPath } from './contract.ts';
+import { ChargeNow, Payment, PaymentPath } from './contract.ts';
 import { findPayment, readAttempts, renderPayment } from './store.ts';
 
 export const routes: readonly Route<PaymentsContext>[] = [
@@ -27,6 +28,19 @@ export const routes: readonly Route<PaymentsContext>[] = [
   }),
   route({
     method: 'POST',
+    path: '/internal/payments/charges',
+    access: ['service'],
+    internal: true,
+    summary: "Charge the customer's wallet while the caller waits; a repeat joins.",
+    body: ChargeNow,
+    replies: { 200: { description: 'Where the payment stands: settled, or still open.' } },
+    refusals: { '409 payment_differs': 'the order has a payment of another amount' },
+    async handle({ body, deadline }, context: PaymentsContext) {
+      return { status: 200, body: await chargeNow(context, body, deadline) };
+    },
+  }),
+  route({
+    method: 'POST',
     path: '/api/v1/payments/callbacks',
     access: 'public',
     summary: "The provider's signed news of a charge.",
@@ -38,7 +52,7 @@ export const routes: readonly Route<PaymentsContext>[] = [
     replies: { 200: Type.Object({ received: Type.Boolean() }, { description: 'Taken.' }) },
     refusals: { '401 invalid_signature': 'forged, or older than five minutes' },
     async handle({ headers, rawBody }, context: PaymentsContext) {
-      const callback = context.provider.readCallback(headers, rawBody ?? Buffer.alloc(0));
+      const callback = context.card.provider.readCallback(headers, rawBody ?? Buffer.alloc(0));
       await context.db.transaction(async (tx) => {
         await receiveCallback(tx, context, callback);
         await failpoint('payments.callback.before_commit');

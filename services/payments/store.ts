@@ -1,5 +1,6 @@
 /** Every statement on payments. */
 import type { Database, Queryable, Tx } from '@waybill/kit/db.ts';
+import type { Json } from '@waybill/kit/json.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
 import type { Attempt, Payment, PaymentState } from './contract.ts';
 
@@ -9,6 +10,7 @@ export interface PaymentRow {
   amount_minor: bigint;
   currency: string;
   token: string | null;
+  customer_id: string | null;
   provider: string;
   provider_reference: string | null;
   captured_minor: bigint;
@@ -27,8 +29,8 @@ export interface PaymentRow {
   updated_at: string;
 }
 
-const COLUMNS = `order_id, state, amount_minor, currency, token, provider, provider_reference,
-  captured_minor, refunded_minor, attempts, calls, outages, waiting_for, failure_code,
+const COLUMNS = `order_id, state, amount_minor, currency, token, customer_id, provider,
+  provider_reference, captured_minor, refunded_minor, attempts, calls, outages, waiting_for, failure_code,
   cancel_requested, started, version, deadline_at < now() as deadline_passed, deadline_at,
   created_at, updated_at`;
 
@@ -37,23 +39,68 @@ export interface NewPayment {
   readonly amount_minor: number;
   readonly currency: string;
   readonly token: string | null;
+  readonly customer_id: string;
+  readonly provider: string;
 }
 
 /** Creates payments that do not exist yet; a repeat changes nothing. */
 export async function insertPayments(
   tx: Tx,
-  provider: string,
   deadlineSeconds: number,
   payments: readonly NewPayment[],
 ): Promise<void> {
   await tx.query(
-    `insert into payments (order_id, amount_minor, currency, token, provider, deadline_at)
-     select p.order_id, p.amount_minor, p.currency, p.token, $2, now() + make_interval(secs => $3)
-     from json_to_recordset($1)
-       as p(order_id uuid, amount_minor bigint, currency text, token text)
+    `insert into payments (order_id, amount_minor, currency, token, customer_id, provider,
+       deadline_at)
+     select p.order_id, p.amount_minor, p.currency, p.token, p.customer_id, p.provider,
+       now() + make_interval(secs => $2)
+     from json_to_recordset($1) as p(order_id uuid, amount_minor bigint, currency text,
+       token text, customer_id text, provider text)
      on conflict do nothing`,
-    [JSON.stringify(payments), provider, deadlineSeconds],
+    [JSON.stringify(payments), deadlineSeconds],
   );
+}
+
+/** A payment that is opened and begun in one go, with its task and its first event. */
+export interface BegunPayment {
+  readonly order_id: string;
+  readonly amount_minor: number;
+  readonly currency: string;
+  readonly customer_id: string;
+  readonly task_id: string;
+  readonly hold_ms: number;
+  readonly event: Json;
+  readonly traceparent: string | undefined;
+}
+
+const OPEN_BEGUN = `with input as materialized (
+    select * from json_to_recordset($1) as i(order_id uuid, amount_minor bigint, currency text,
+      customer_id text, task_id uuid, hold_ms double precision, event json, traceparent text)),
+  opened as (insert into payments (order_id, amount_minor, currency, customer_id, provider,
+      state, calls, started, version, deadline_at)
+    select i.order_id, i.amount_minor, i.currency, i.customer_id, $2, 'PROCESSING', 1, true, 1,
+      now() + make_interval(secs => $4)
+    from input i order by i.order_id on conflict do nothing returning order_id),
+  held as (insert into tasks (id, kind, key, run_at, traceparent)
+    select i.task_id, $3, i.order_id::text, now() + i.hold_ms * interval '1 millisecond',
+      i.traceparent from input i join opened using (order_id)
+    on conflict (kind, key) do nothing),
+  logged as (insert into log (key, version, type, data, traceparent)
+    select i.order_id::text, 1, 'PAYMENT_STARTED', i.event, i.traceparent
+    from input i join opened using (order_id))
+  select order_id from opened`;
+
+/** Opens payments with their first call written down; returns the orders that had none yet. */
+export async function openBegun(
+  db: Queryable,
+  provider: string,
+  kind: string,
+  deadlineSeconds: number,
+  payments: readonly BegunPayment[],
+): Promise<ReadonlySet<string>> {
+  const values = [JSON.stringify(payments), provider, kind, deadlineSeconds];
+  const rows = await db.query<{ order_id: string }>(OPEN_BEGUN, values);
+  return new Set(rows.map((row) => row.order_id));
 }
 
 /** Locks payments by order; in order, so that batches never wait for each other in a ring. */

@@ -34,6 +34,11 @@ const providers = {
       timeoutMs: settings.timeoutSeconds * 1000,
       log,
     }),
+  wallet: async ({ settings, client }) =>
+    (await import('./wallet.ts')).openWalletProvider({
+      client,
+      timeoutMs: settings.timeoutSeconds * 1000,
+    }),
 } as const satisfies Record<string, Open>;
 
 /** Opens the provider of that name; its settings were checked at start. */

@@ -33,6 +33,7 @@ const charge = () =>
   provider.charge({
     key: 'o-1:charge',
     orderId: 'o-1',
+    customerId: 'ada',
     amountMinor: 1299,
     currency: 'USD',
     token: 'tok_ok',
