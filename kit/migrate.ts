@@ -17,6 +17,8 @@ export interface Migratable {
   readonly name: string;
   readonly databaseUrl: string;
   readonly migrations: Readonly<Record<string, Migration>>;
+  /** Tables and views that its role may only read. */
+  readonly readOnly?: readonly string[];
   readonly consumes: readonly string[];
 }
 
@@ -195,12 +197,14 @@ async function migrateService(
   } finally {
     await db.destroy();
   }
+  const kept = ['migrations', 'migrations_lock', ...(service.readOnly ?? [])];
+  // One round trip is one transaction: at no moment does the role have more than it should.
   await owner.query(`
     grant usage on schema "${schema}" to "${role}";
     grant select, insert, update, delete on all tables in schema "${schema}" to "${role}";
     grant usage on all sequences in schema "${schema}" to "${role}";
     revoke insert, update, delete
-      on "${schema}".migrations, "${schema}".migrations_lock from "${role}";
+      on ${kept.map((table) => `"${schema}"."${table}"`).join(', ')} from "${role}";
   `);
   return done;
 }

@@ -136,7 +136,8 @@ export function migrate(
       const databaseUrl = databaseUrls.get(service.name);
       if (service.migrations === undefined || databaseUrl === undefined) return [];
       const consumes = service.consumers.map((consumer) => consumer.topic);
-      return [{ name: service.name, databaseUrl, migrations: service.migrations, consumes }];
+      const { name, migrations, readOnly = [] } = service;
+      return [{ name, databaseUrl, migrations, readOnly, consumes }];
     }),
     busUrl,
     rolePrefix: platform.databaseRolePrefix,

@@ -43,6 +43,8 @@ export interface ServiceDefinition<Table extends SettingsTable, Context> {
   readonly check?: (settings: Values<Table>, platform: Platform) => readonly string[];
   /** Absent: the service keeps no data. */
   readonly migrations?: Readonly<Record<string, Migration>>;
+  /** Tables and views that its own role only reads: functions of its migrations write them. */
+  readonly readOnly?: readonly string[];
   readonly create: (base: ServiceContext<Values<Table>>) => Context | Promise<Context>;
   readonly routes: readonly Route<Context>[];
   readonly consumers: readonly ConsumerDefinition<Context>[];
