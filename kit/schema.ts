@@ -62,6 +62,16 @@ export function OneOf<const Values extends readonly string[]>(
 
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' });
 
+/** A moment in a query, as people write it; kit/moments.ts reads it. */
+export const Moment = Type.String({
+  pattern:
+    '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?' +
+    '([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+  maxLength: 40,
+  description: 'RFC 3339 time, or a date (its first moment, UTC).',
+  examples: ['2026-01-02'],
+});
+
 /** Decimal number in major units, e.g. 12.99. */
 export const Amount = Type.Number({ description: 'Decimal amount in major units, e.g. 12.99' });
 

@@ -7,6 +7,7 @@
 import {
   Amount,
   Identifier,
+  Moment,
   Nullable,
   OneOf,
   Text,
@@ -177,15 +178,6 @@ export const OrderPath = Type.Object(
   },
   closed,
 );
-
-const Moment = Type.String({
-  pattern:
-    '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?' +
-    '([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
-  maxLength: 40,
-  description: 'RFC 3339 time, or a date (its first moment, UTC).',
-  examples: ['2026-01-02'],
-});
 
 export const ListQuery = Type.Object(
   {

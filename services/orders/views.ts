@@ -3,6 +3,7 @@ import type { Database } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import { isUuid } from '@waybill/kit/ids.ts';
+import { firstIdAt, momentOf } from '@waybill/kit/moments.ts';
 import {
   DEFAULT_PAGE_SIZE,
   decodeCursor,
@@ -74,9 +75,9 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
     add(filter, 'customer_id =', query.customer_id.normalize('NFC'));
   if (query.status !== undefined) add(filter, 'status =', statusOf(query.status));
   if (query.created_from !== undefined)
-    add(filter, 'id >=', idAt(momentOf('created_from', query.created_from)), '::uuid');
+    add(filter, 'id >=', firstIdAt(momentOf('created_from', query.created_from)), '::uuid');
   if (query.created_to !== undefined)
-    add(filter, 'id <', idAt(momentOf('created_to', query.created_to) + 1), '::uuid');
+    add(filter, 'id <', firstIdAt(momentOf('created_to', query.created_to) + 1), '::uuid');
   if (query.q !== undefined) search(filter, query.q);
   return filter;
 }
@@ -109,28 +110,6 @@ function statusOf(text: string): OrderStatus {
   if (!ORDER_STATUSES.includes(status))
     throw invalid('status', `must be one of ${ORDER_STATUSES.join(', ').toLowerCase()}`);
   return status;
-}
-
-/** Milliseconds of a moment; a zone's + may be a space, as query strings decode it. */
-function momentOf(name: string, text: string): number {
-  const normal = text.replace(/^(\S{10}) /, '$1T').replace(/ (\d{2}:?\d{2})$/, '+$1');
-  const hasZone = /([Zz]|[+-]\d{2}:?\d{2})$/.test(normal.slice(10));
-  const full = normal.length === 10 ? `${normal}T00:00:00Z` : hasZone ? normal : `${normal}Z`;
-  const ms = Date.parse(full);
-  const day = Number(text.slice(8, 10));
-  const month = Number(text.slice(5, 7));
-  const inMonth = new Date(Date.UTC(Number(text.slice(0, 4)), month, 0)).getUTCDate();
-  if (Number.isNaN(ms) || month < 1 || month > 12 || day < 1 || day > inMonth)
-    throw invalid(name, 'must be an existing date or RFC 3339 time');
-  return ms;
-}
-
-/** The smallest UUIDv7 of a millisecond. */
-function idAt(ms: number): string {
-  const hex = Math.min(Math.max(ms, 0), 2 ** 48 - 1)
-    .toString(16)
-    .padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 
 function invalid(name: string, detail: string): Refusal {
