@@ -17,6 +17,7 @@ import { Outage, Refusal, problem, toProblem } from './errors.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import {
   IDENTITY_HEADER,
+  ORIGIN_HEADER,
   unauthenticated,
   type Identity,
   type IdentitySigner,
@@ -25,7 +26,7 @@ import { newId } from './ids.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
 import type { Call, Reply, Route } from './route.ts';
-import { counter, histogram, inSpan } from './telemetry.ts';
+import { counter, histogram, inSpan, traceIdOf } from './telemetry.ts';
 import { compileBody, compileParameters, createValidators, faultOf } from './validation.ts';
 export type { FastifyInstance, FastifyReply, FastifyRequest };
 
@@ -168,16 +169,19 @@ function sendProblem(
 ): FastifyReply {
   const known = refusalOf(error);
   const body = toProblem(known, request.id);
+  // The span has ended, or none was begun: the line names the trace by itself.
+  const about = { reqId: request.id, trace_id: traceIdOf(request.raw.headers['traceparent']) };
   if (known instanceof Refusal) {
-    request.log.info({ code: known.code, reqId: request.id }, 'refused');
+    request.log.info({ ...about, code: known.code }, 'refused');
     reply.headers(known.headers);
   } else if (known instanceof Outage) {
     errorsTotal.inc({ kind: 'outage' });
-    request.log.warn({ target: known.target, reason: known.message }, 'an outage was answered');
+    const { target, message: reason } = known;
+    request.log.warn({ ...about, target, reason }, 'an outage was answered');
     reply.header('retry-after', String(known.retryAfterSeconds));
   } else {
     errorsTotal.inc({ kind: 'bug' });
-    request.log.error({ err: error, reqId: request.id }, 'a bug was answered');
+    request.log.error({ ...about, err: error }, 'a bug was answered');
   }
   return reply.status(body.status).type('application/problem+json').send(JSON.stringify(body));
 }
@@ -296,6 +300,9 @@ function callOf<Context>(
     rawBody: request.rawBody,
     deadline: deadlineIn(deadlineOf(request)),
     requestId: request.id,
+    get origin() {
+      return originOf(request, signer, service);
+    },
     log: request.log,
   } as unknown as AnyCall;
 }
@@ -329,6 +336,12 @@ const NOBODY: Identity = { subject: 'anonymous', roles: [] };
 function identify(request: FastifyRequest, signer: IdentitySigner, service: string): Identity {
   const token = request.raw.headers[IDENTITY_HEADER];
   return typeof token === 'string' ? signer.verify(token, service) : NOBODY;
+}
+
+function originOf(request: FastifyRequest, signer: IdentitySigner, service: string): string {
+  const told = request.raw.headers[ORIGIN_HEADER];
+  if (typeof told === 'string') return signer.verify(told, service).subject;
+  return `address:${request.socket.remoteAddress ?? 'unknown'}`;
 }
 
 function mayCall(entry: Pick<Route, 'access'>, identity: Identity): boolean {

@@ -17,10 +17,18 @@ export interface Identity {
   readonly roles: readonly Role[];
   /** For executors: the one executor they are. */
   readonly executorId?: string;
+  /** The session whose token was shown, where there is one. */
+  readonly sessionId?: string;
 }
 
 /** The header that carries the signed identity inward. */
 export const IDENTITY_HEADER = 'waybill-identity';
+
+/**
+ * The header that carries inward, signed, from where the request came: an identity without roles
+ * whose subject is the address as the entrance saw it.
+ */
+export const ORIGIN_HEADER = 'waybill-origin';
 
 const LIFETIME_MS = 120_000;
 const MAX_CACHED = 10_000;
@@ -45,8 +53,8 @@ export function openIdentitySigner(key: Buffer): IdentitySigner {
   return {
     sign(identity, audience) {
       const now = epochMs();
-      const { subject, roles, executorId = '' } = identity;
-      const cacheKey = `${audience}\n${subject}\n${roles.join()}\n${executorId}`;
+      const { subject, roles, executorId = '', sessionId = '' } = identity;
+      const cacheKey = `${audience}\n${subject}\n${roles.join()}\n${executorId}\n${sessionId}`;
       const known = signed.get(cacheKey);
       if (known !== undefined && known.until > now) return known.token;
       const payload: Payload = { ...identity, audience, expires: now + LIFETIME_MS };

@@ -26,6 +26,8 @@ export interface Call<Params = undefined, Query = undefined, Body = undefined> {
   readonly rawBody: Buffer | undefined;
   readonly deadline: Deadline;
   readonly requestId: string;
+  /** From where it came: as the entrance says, or else the connection's own address. */
+  readonly origin: string;
   readonly log: FastifyBaseLogger;
 }
 

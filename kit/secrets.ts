@@ -1,5 +1,5 @@
 /** The installation's one secret, and the keys derived from it (HKDF-SHA-256). */
-import { hkdfSync } from 'node:crypto';
+import { hkdfSync, timingSafeEqual } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newToken } from './ids.ts';
@@ -27,10 +27,20 @@ export type KeyPurpose =
   | 'cursor'
   | 'idempotency'
   | 'database'
+  | 'signing-keys'
+  | 'mailed-links'
+  | 'attempts'
   | 'sandbox-control'
   | 'sandbox-callback';
 
 /** A 32-byte key for one purpose; keys of different purposes tell nothing of each other. */
 export function deriveKey(secret: string, purpose: KeyPurpose, of = ''): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, 'waybill', `${purpose}:${of}`, 32));
+}
+
+/** Compares a text that was sent with a secret, in a time that tells nothing but its length. */
+export function sameText(given: string, secret: string | undefined): boolean {
+  if (secret === undefined) return false;
+  const [a, b] = [Buffer.from(given), Buffer.from(secret)];
+  return a.length === b.length && timingSafeEqual(a, b);
 }
