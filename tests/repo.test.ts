@@ -16,6 +16,7 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'rate-limit start-page tokens upstreams'
   ).split(' '),
   orders: ['acceptance', 'context', 'settings'],
+  pets: ['context', 'internal-routes', 'reservations'],
   payments: ['breaker', 'checkout', 'context', 'provider'],
 };
 
