@@ -1,12 +1,13 @@
 /** /livez, /readyz, /health and /metrics of one process. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Bus } from './bus/port.ts';
-import { sleep } from './clock.ts';
+import { monotonicMs, sleep } from './clock.ts';
 import type { Platform } from './config.ts';
 import type { Database } from './db.ts';
 import { measureLog } from './eventlog.ts';
 import { Refusal } from './errors.ts';
 import { IDENTITY_HEADER, unauthenticated, type IdentitySigner } from './identity.ts';
+import { sameText } from './secrets.ts';
 import type { Service } from './service.ts';
 import { measureTasks } from './tasks.ts';
 import { gauge, registry } from './telemetry.ts';
@@ -26,6 +27,8 @@ export interface ProcessState {
 }
 
 const PROBE_MS = 2000;
+/** Anybody may ask, so that asking must not cost a statement each time. */
+const KEPT_MS = 1000;
 
 /** Mounts the routes and the hook that tells clients to reconnect while the process stops. */
 export function mountHealth(
@@ -39,14 +42,15 @@ export function mountHealth(
     if (state.stopping) reply.header('connection', 'close');
     done();
   });
+  const check = keepBriefly(() => probe(services));
   app.get('/livez', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
-    const checks = await probe(services);
+    const checks = await check();
     const ok = state.ready && Object.values(checks).every((word) => word === 'ok');
     return reply.status(ok ? 200 : 503).send({ status: ok ? 'ok' : 'unavailable', checks });
   });
   app.get('/health', async (_request, reply) => {
-    const checks = await probe(services);
+    const checks = await check();
     const ok = Object.values(checks).every((word) => word === 'ok');
     return reply.status(ok ? 200 : 503).send({
       status: ok ? 'healthy' : 'unhealthy',
@@ -68,12 +72,25 @@ function refuseStranger(
   token: string | undefined,
   signer: IdentitySigner,
 ) {
-  if (token !== undefined && request.headers.authorization === `Bearer ${token}`) return;
+  const expected = token === undefined ? undefined : `Bearer ${token}`;
+  if (sameText(request.headers.authorization ?? '', expected)) return;
   const signed = request.raw.headers[IDENTITY_HEADER];
   if (typeof signed !== 'string') throw unauthenticated();
   const { roles } = signer.verify(signed, PLATFORM_AUDIENCE);
   if (!roles.includes('operator') && !roles.includes('admin'))
     throw new Refusal(403, 'forbidden', 'Metrics are for operators.');
+}
+
+/** Whoever asks while an answer is on its way, or within a second of it, gets the same one. */
+function keepBriefly<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let kept: Promise<Result> | undefined;
+  let until = 0;
+  return () => {
+    if (kept !== undefined && monotonicMs() < until) return kept;
+    until = Number.POSITIVE_INFINITY;
+    kept = work().finally(() => (until = monotonicMs() + KEPT_MS));
+    return kept;
+  };
 }
 
 async function probe(services: readonly Checked[]): Promise<Record<string, string>> {

@@ -130,3 +130,41 @@ export function currentTraceparent(): string | undefined {
   propagation.inject(context.active(), carrier);
   return carrier.traceparent;
 }
+
+/** A span that ends where a callback says so; for hooks, which wrap nothing. */
+export interface OpenSpan {
+  readonly traceparent: string;
+  /** Runs the work inside, so that what it logs and calls belongs to it. */
+  run(work: () => void): void;
+  end(attributes: Attributes, failed: boolean): void;
+}
+
+/** Begins a span; only while tracing is on. */
+export function openSpan(
+  name: string,
+  kind: keyof typeof SpanKind,
+  attributes: Attributes,
+  parent: string | undefined,
+): OpenSpan {
+  const from = propagation.extract(context.active(), { traceparent: parent });
+  const options = { kind: SpanKind[kind], attributes };
+  const span = trace.getTracer('waybill').startSpan(name, options, from);
+  const inside = trace.setSpan(from, span);
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(inside, carrier);
+  return {
+    traceparent: carrier.traceparent ?? '',
+    run: (work) => context.with(inside, work),
+    end(more, failed) {
+      span.setAttributes(more);
+      if (failed) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    },
+  };
+}
+
+/** The trace that a W3C traceparent names. */
+export function traceIdOf(traceparent: unknown): string | undefined {
+  if (typeof traceparent !== 'string') return undefined;
+  return /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}$/.exec(traceparent)?.[1];
+}

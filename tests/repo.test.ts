@@ -13,7 +13,7 @@ const rooms = 'contract rules store commands views routes consumers tasks index'
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
   gateway: (
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
-    'rate-limit start-page tokens upstreams'
+    'publishers rate-limit revocations spans start-page tokens upstreams'
   ).split(' '),
   orders: ['acceptance', 'context', 'settings'],
   pets: ['context', 'internal-routes', 'reservations'],

@@ -1,19 +1,24 @@
-/** Sets up the entrance of a process: the hook in front, the proxies, the pages. */
+/** Sets up the entrance of a process: the hooks in front, the proxies, the pages. */
 import type { FastifyInstance } from 'fastify';
 import { isLoopback } from '@waybill/kit/config.ts';
+import type { Topology } from '@waybill/kit/discovery.ts';
 import type { Entrance, ServiceContext } from '@waybill/kit/service.ts';
 import { openDocument } from './documents.ts';
 import { installFront } from './front.ts';
 import { openKeys } from './keys.ts';
 import { mountPages } from './pages.ts';
 import { mountProxies } from './proxy.ts';
-import { openTokens } from './tokens.ts';
+import { publishedAt, publishedByAuth } from './publishers.ts';
+import { openRevocations } from './revocations.ts';
+import { installSpans } from './spans.ts';
+import { openTokens, type Tokens } from './tokens.ts';
 import { upstreams } from './upstreams.ts';
 
 export interface GatewaySettings {
   readonly jwksUrl: string | undefined;
   readonly issuer: string;
   readonly audience: string;
+  readonly pollLimit: number;
 }
 
 /** Called once, before the routes of the services are mounted. */
@@ -24,17 +29,35 @@ export async function setUpEntrance(
 ): Promise<void> {
   const { platform, settings, client, log } = context;
   const mode = platform.authMode === 'open' ? 'open' : 'jwt';
-  const findKey = openKeys({ ...settings, dataDir: platform.dataDir, log });
+  installSpans(app);
   installFront(app, {
     mode,
     wide: platform.allowOpen && !isLoopback(platform.host),
-    rateLimit: platform.rateLimit,
+    limits: { requests: platform.rateLimit, polls: settings.pollLimit },
     metricsToken: platform.metricsToken,
-    tokens: openTokens(findKey),
+    tokens: trustedTokens(app, context, topology),
     signer,
   });
   await mountProxies(app, upstreams, topology, log);
   const services = upstreams.map(({ name }) => ({ name, here: topology.isLocal(name) }));
   const readDocument = openDocument({ upstreams, topology, documents, client, log });
   mountPages(app, { services, port: platform.port, mode }, readDocument);
+}
+
+/** Tokens of the issuer that is named; else of our own auth service, where there is one. */
+function trustedTokens(
+  app: FastifyInstance,
+  { platform, settings, client, log }: ServiceContext<GatewaySettings>,
+  topology: Topology,
+): Tokens {
+  const { jwksUrl, issuer, audience } = settings;
+  const options = { dataDir: platform.dataDir, issuer, audience, log };
+  if (jwksUrl !== undefined)
+    return openTokens(openKeys({ ...options, publisher: publishedAt(jwksUrl) }), () => false);
+  if (!topology.isLocal('auth') && topology.instancesOf('auth').length === 0)
+    return openTokens(openKeys({ ...options, publisher: undefined }), () => false);
+  const revocations = openRevocations(client, log);
+  app.addHook('onClose', () => revocations.stop());
+  const publisher = publishedByAuth(client, revocations);
+  return openTokens(openKeys({ ...options, publisher }), revocations.covers);
 }

@@ -3,23 +3,27 @@
  * authenticates, limits, and signs who it was for the service that owns the matched route. It runs
  * on every request: everything that can be done once is done at start.
  */
-import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { monotonicMs } from '@waybill/kit/clock.ts';
+import { authService } from '@waybill/auth/contract.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { PLATFORM_AUDIENCE } from '@waybill/kit/health.ts';
-import { IDENTITY_HEADER, type Identity, type IdentitySigner } from '@waybill/kit/identity.ts';
-import { isCanonical, keepAllowed } from './headers.ts';
+import {
+  IDENTITY_HEADER,
+  ORIGIN_HEADER,
+  type Identity,
+  type IdentitySigner,
+} from '@waybill/kit/identity.ts';
+import { sameText } from '@waybill/kit/secrets.ts';
+import { isCanonical, keepAllowed, tellCaller } from './headers.ts';
 import { createOpenGuard, DEMO_ADMIN } from './open-mode.ts';
-import { applyDecision, callerOfAddress, createLimiter } from './rate-limit.ts';
+import { callerOfAddress, createLimits, type Limits } from './rate-limit.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface FrontOptions {
   readonly mode: 'open' | 'jwt';
   /** ALLOW_OPEN=1 on an address that others reach. */
   readonly wide: boolean;
-  /** Requests a minute and caller; 0 = no limit. */
-  readonly rateLimit: number;
+  readonly limits: Limits;
   readonly metricsToken: string | undefined;
   readonly tokens: Tokens;
   readonly signer: IdentitySigner;
@@ -39,7 +43,7 @@ export function installFront(app: FastifyInstance, options: FrontOptions): void 
   const { signer, tokens } = options;
   const open = options.mode === 'open';
   const guard = open ? createOpenGuard(options.wide) : undefined;
-  const limits = open || options.rateLimit === 0 ? undefined : createLimits(options.rateLimit);
+  const limits = open ? undefined : createLimits(options.limits);
   const metricsCredentials =
     options.metricsToken === undefined ? undefined : `Bearer ${options.metricsToken}`;
 
@@ -51,10 +55,16 @@ export function installFront(app: FastifyInstance, options: FrontOptions): void 
   ): void => {
     if (limits !== undefined && !PROBES.has(config.url ?? ''))
       limits.count(request, reply, identity);
+    const { headers } = request.raw;
+    headers['x-request-id'] = request.id;
+    // Guesses are counted by address there, which behind a proxy is known here alone.
+    if (config.service === authService.name)
+      headers[ORIGIN_HEADER] = signer.sign(originOf(request), authService.name);
     if (identity === undefined) return;
     const audience = config.url === '/metrics' ? PLATFORM_AUDIENCE : config.service;
-    if (audience !== undefined)
-      request.raw.headers[IDENTITY_HEADER] = signer.sign(identity, audience);
+    if (audience === undefined) return;
+    tellCaller(headers, identity);
+    headers[IDENTITY_HEADER] = signer.sign(identity, audience);
   };
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -96,26 +106,10 @@ export function installFront(app: FastifyInstance, options: FrontOptions): void 
   });
 }
 
+function originOf(request: FastifyRequest): Identity {
+  return { subject: callerOfAddress(request.socket.remoteAddress), roles: [] };
+}
+
 function nothingHere(): Refusal {
   return new Refusal(404, 'not_found', 'There is nothing at this address.');
-}
-
-function sameText(given: string, expected: string | undefined): boolean {
-  if (expected === undefined) return false;
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
-  return a.length === b.length && timingSafeEqual(a, b);
-}
-
-function createLimits(limit: number) {
-  const quota = { limit, windowMs: 60_000 };
-  const limiter = createLimiter(quota);
-  return {
-    count(request: FastifyRequest, reply: FastifyReply, identity: Identity | undefined): void {
-      const caller =
-        identity === undefined
-          ? callerOfAddress(request.socket.remoteAddress)
-          : `subject:${identity.subject}`;
-      applyDecision(reply, quota, limiter.take(caller, monotonicMs()));
-    },
-  };
 }

@@ -3,6 +3,7 @@
  * `x_username` and `x.username` pass those that know only `x-username`.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Identity } from '@waybill/kit/identity.ts';
 
 const ALLOWED = new Set([
   'accept',
@@ -50,6 +51,23 @@ export function keepAllowed(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const kept: IncomingHttpHeaders = {};
   for (const name in headers) if (ALLOWED.has(name)) kept[name] = headers[name];
   return kept;
+}
+
+const told = new WeakMap<Identity, Readonly<Record<string, string>>>();
+
+/**
+ * Tells services and their logs who calls. They believe the signed identity alone; these fields are
+ * for people, and are spelled in ASCII: what else a name holds is percent-encoded.
+ */
+export function tellCaller(headers: IncomingHttpHeaders, identity: Identity): void {
+  let fields = told.get(identity);
+  if (fields === undefined) {
+    const { subject, roles } = identity;
+    const name = /^[\x21-\x24\x26-\x7e]+$/.test(subject) ? subject : encodeURIComponent(subject);
+    fields = { 'x-username': name, 'x-roles': roles.join(',') };
+    told.set(identity, fields);
+  }
+  Object.assign(headers, fields);
 }
 
 /** The name of a field that only a proxy adds, if there is one. */

@@ -1,5 +1,5 @@
 /** The gateway: the entrance in front of every service, wherever it runs. */
-import { text, url } from '@waybill/kit/config.ts';
+import { integer, text, url } from '@waybill/kit/config.ts';
 import { defineService, type ServiceContext } from '@waybill/kit/service.ts';
 import { gatewayService } from './contract.ts';
 import { setUpEntrance, type GatewaySettings } from './entrance.ts';
@@ -9,7 +9,9 @@ const settings = {
   jwksUrl: url(
     {
       env: 'AUTH_JWKS_URL',
-      help: 'Where the keys of the token issuer are published (JWKS). None: development keys only.',
+      help:
+        'Where the keys of a token issuer of your own are published (JWKS). None: the auth ' +
+        'service is trusted.',
     },
     ['https', 'http'],
   ),
@@ -19,6 +21,14 @@ const settings = {
     help: 'The `aud` of accepted tokens.',
     fallback: 'waybill',
   }),
+  pollLimit: integer(
+    {
+      env: 'RATE_LIMIT_POLLS',
+      help: 'Polls a minute and executor (jwt mode), apart from RATE_LIMIT; 0 = none.',
+      fallback: '120',
+    },
+    { min: 0, max: 10_000_000 },
+  ),
 } as const;
 
 export const gateway = defineService({

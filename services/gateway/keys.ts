@@ -1,11 +1,11 @@
 /**
- * The keys that tokens may be signed with: the development key while its file is there, and the key
- * set behind AUTH_JWKS_URL. Each key has one algorithm, one issuer and one audience; nothing that a
- * token carries or points at is ever a key (RFC 8725).
+ * The keys that tokens may be signed with: the development key while its file is there, and one
+ * published set, behind AUTH_JWKS_URL or of the platform's own auth service. Each key has one
+ * algorithm, one issuer and one audience; nothing that a token carries or points at is ever a key
+ * (RFC 8725).
  */
 import { importJWK } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
-import { request } from 'undici';
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import { Outage } from '@waybill/kit/errors.ts';
 import type { Logger } from '@waybill/kit/logger.ts';
@@ -21,9 +21,20 @@ export interface TrustedKey {
 /** Finds a key by the id in a token's header. Throws an Outage when the issuer has to be asked. */
 export type FindKey = (keyId: string) => Promise<TrustedKey | undefined>;
 
+/** Who publishes a key set. */
+export interface Publisher {
+  readonly name: string;
+  /** How long a set is used before it is read again. */
+  readonly freshMs: number;
+  /** A token with an unknown key id has the set read again, this often at most. */
+  readonly cooldownMs: number;
+  /** Reads the set; rejects when it cannot be had. */
+  read(): Promise<unknown>;
+}
+
 export interface KeyOptions {
   readonly dataDir: string;
-  readonly jwksUrl: string | undefined;
+  readonly publisher: Publisher | undefined;
   readonly issuer: string;
   readonly audience: string;
   readonly log: Logger;
@@ -32,8 +43,8 @@ export interface KeyOptions {
 /** Opens both sources. The development key wins where they name the same id. */
 export function openKeys(options: KeyOptions): FindKey {
   const development = developmentKeys(options.dataDir);
-  const published =
-    options.jwksUrl === undefined ? undefined : publishedKeys(options.jwksUrl, options);
+  const { publisher } = options;
+  const published = publisher === undefined ? undefined : publishedKeys(publisher, options);
   return async (keyId) => (await development(keyId)) ?? (await published?.(keyId));
 }
 
@@ -73,73 +84,60 @@ async function trust(
   return { key, algorithm, issuer, audience };
 }
 
-const FRESH_MS = 300_000;
-/** How long the last known set outlives an issuer that is away. */
-const STALE_MS = 3_600_000;
-/** A token with an unknown key id has the set fetched again, this often at most. */
-const COOLDOWN_MS = 5000;
-const FETCH_MS = 3000;
+/**
+ * How long the last known set outlives a publisher that is away: longer than the tokens that were
+ * issued before, so that it is they that end.
+ */
+const STALE_MS = 2 * 3_600_000;
 const MAX_KEYS = 100;
-const MAX_BYTES = 262_144;
 
-function publishedKeys(url: string, { issuer, audience, log }: KeyOptions): FindKey {
+function publishedKeys(publisher: Publisher, { issuer, audience, log }: KeyOptions): FindKey {
+  const { name, freshMs, cooldownMs } = publisher;
   let keys = new Map<string, TrustedKey>();
-  let fetchedAt = Number.NEGATIVE_INFINITY;
+  let readAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
   let pending: Promise<void> | undefined;
   const refresh = async () => {
     triedAt = monotonicMs();
     try {
-      keys = await readKeySet(await fetchText(url), issuer, audience, log);
-      fetchedAt = monotonicMs();
+      keys = await readKeySet(await publisher.read(), issuer, audience, log);
+      readAt = monotonicMs();
     } catch (error) {
-      log.warn(
-        { reason: (error as Error).message },
-        'the key set of AUTH_JWKS_URL is out of reach',
-      );
+      log.warn({ reason: (error as Error).message }, `the key set of ${name} is out of reach`);
     } finally {
       pending = undefined;
     }
   };
+  const renew = () => {
+    if (pending === undefined && monotonicMs() - triedAt > cooldownMs) pending = refresh();
+    return pending;
+  };
   return async (keyId) => {
-    const now = monotonicMs();
-    const wanted = now - fetchedAt > FRESH_MS || !keys.has(keyId);
-    if (wanted && (pending !== undefined || now - triedAt > COOLDOWN_MS))
-      await (pending ??= refresh());
-    const lastTryFailed = fetchedAt < triedAt;
-    const found = monotonicMs() - fetchedAt < STALE_MS ? keys.get(keyId) : undefined;
-    if (found === undefined && lastTryFailed)
+    const age = monotonicMs() - readAt;
+    const known = age < STALE_MS ? keys.get(keyId) : undefined;
+    if (known !== undefined) {
+      // Who has a key waits for nobody: a publisher that hangs would hold up every token.
+      if (age > freshMs) void renew();
+      return known;
+    }
+    await renew();
+    const found = monotonicMs() - readAt < STALE_MS ? keys.get(keyId) : undefined;
+    if (found === undefined && readAt < triedAt)
       throw new Outage('issuer of access tokens', 'its key set cannot be read', {
-        retryAfterSeconds: COOLDOWN_MS / 1000,
+        retryAfterSeconds: Math.ceil(cooldownMs / 1000),
       });
     return found;
   };
 }
 
-async function fetchText(url: string): Promise<string> {
-  const { statusCode, body } = await request(url, {
-    headers: { accept: 'application/jwk-set+json, application/json' },
-    signal: AbortSignal.timeout(FETCH_MS),
-  });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  if (statusCode !== 200) throw new Error(`it was answered with ${statusCode}`);
-  return Buffer.concat(chunks).toString();
-}
-
 /** Signature keys with an id whose kind and algorithm are on the allow-list; no others. */
 async function readKeySet(
-  text: string,
+  set: unknown,
   issuer: string,
   audience: string,
   log: Logger,
 ): Promise<Map<string, TrustedKey>> {
-  const { keys } = JSON.parse(text) as { keys?: unknown };
+  const { keys } = set as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('it is not a key set');
   const trusted = new Map<string, TrustedKey>();
   for (const jwk of (keys as JWK[]).slice(0, MAX_KEYS)) {

@@ -70,3 +70,33 @@ test('limits stop those who send bad tokens, and let good ones through', async (
   expect((await call(good, url)).status).toBe(200);
   expect((await call(await sign({ sub: 'bob' }), url)).status).toBe(200);
 });
+
+test('polls have a limit of their own, which uses up nothing of the other', async () => {
+  const path = '/api/v1/dispatch/executors/e-1/acquire';
+  const { url } = await startGateway(
+    { AUTH_MODE: 'jwt', DATA_DIR: dataDir, RATE_LIMIT: '2', RATE_LIMIT_POLLS: '3' },
+    [mirror({ name: 'dispatch', path }), ...services],
+  );
+  const token = await sign({ sub: 'e-1', roles: ['customer'] });
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const poll = (query = '') =>
+    ask(`${url}${path}${query}`, { method: 'POST', headers, body: '{}' });
+  for (const [left, query] of [
+    [2, ''],
+    [1, '?wait=1s'],
+    [0, ''],
+  ] as const) {
+    const answer = await poll(query);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('ratelimit-policy')).toBe('"polls";q=3;w=60');
+    expect(answer.headers.get('ratelimit')).toMatch(new RegExp(`^"polls";r=${left};t=\\d+$`));
+  }
+  const refused = await poll();
+  expect([refused.status, refused.json.code]).toEqual([429, 'rate_limited']);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  // Looking is no poll, and what looks like one somewhere else neither.
+  const looked = await ask(url + path, { headers });
+  expect(looked.headers.get('ratelimit')).toMatch(/^"default";r=1;/);
+  const elsewhere = await ask(`${url}/api/v1/echo/acquire?a=${path}`, { headers });
+  expect(elsewhere.headers.get('ratelimit')).toMatch(/^"default";r=0;/);
+});

@@ -81,9 +81,9 @@ function mount(
     config: { service, anyType: true } as object,
     handler: (request, reply) =>
       inSpan(
-        `${request.method} ${route}`,
-        'SERVER',
-        { 'http.route': route, 'peer.service': service },
+        `${request.method} ${service}`,
+        'CLIENT',
+        { 'service.name': 'gateway', 'peer.service': service },
         () => relay(request, reply, instances),
         request.headers['traceparent'] as string | undefined,
       ),

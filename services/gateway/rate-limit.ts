@@ -4,9 +4,11 @@
  * was silent for a minute may spend the whole quota in a burst; after that it comes back evenly.
  * In memory: every process that is an entrance counts for itself.
  */
-import type { FastifyReply } from 'fastify';
 import { isIPv6 } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { monotonicMs } from '@waybill/kit/clock.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
+import type { Identity } from '@waybill/kit/identity.ts';
 
 export interface Quota {
   readonly limit: number;
@@ -96,13 +98,57 @@ export function callerOfAddress(address: string | undefined): string {
   return `address:${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}`;
 }
 
-/** Writes the RateLimit fields (draft-ietf-httpapi-ratelimit-headers), or refuses with 429. */
-export function applyDecision(reply: FastifyReply, quota: Quota, decision: Decision): void {
-  const reset = Math.ceil(decision.resetMs / 1000);
-  reply.header('ratelimit-policy', `"default";q=${quota.limit};w=${quota.windowMs / 1000}`);
-  reply.header('ratelimit', `"default";r=${decision.remaining};t=${reset}`);
-  if (decision.allowed) return;
-  throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
-    headers: { 'retry-after': String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000))) },
-  });
+/** Requests a minute and caller; 0 = no limit. */
+export interface Limits {
+  readonly requests: number;
+  /** Of their own, because those who poll would otherwise use up what they need to answer. */
+  readonly polls: number;
+}
+
+export interface CountedLimits {
+  /** Counts a request of this caller, or of an address when it is nobody's; may refuse it. */
+  count(request: FastifyRequest, reply: FastifyReply, identity: Identity | undefined): void;
+}
+
+const WINDOW_MS = 60_000;
+
+/** The limits of one entrance. */
+export function createLimits({ requests, polls }: Limits): CountedLimits {
+  const general = createCounter('default', requests);
+  const ofPolls = createCounter('polls', polls);
+  return {
+    count(request, reply, identity) {
+      const counter = isPoll(request) ? ofPolls : general;
+      const caller =
+        identity === undefined
+          ? callerOfAddress(request.socket.remoteAddress)
+          : `subject:${identity.subject}`;
+      counter?.(reply, caller);
+    },
+  };
+}
+
+/** An executor who asks whether there is something to acquire (chapter D). */
+const POLL = /^\/api\/v1\/dispatch\/executors\/[^/?]+\/acquire(?:\?|$)/;
+
+function isPoll({ method, raw: { url = '' } }: FastifyRequest): boolean {
+  return method === 'POST' && POLL.test(url);
+}
+
+/** Counts, writes the RateLimit fields (draft-ietf-httpapi-ratelimit-headers), refuses with 429. */
+function createCounter(name: string, limit: number) {
+  if (limit === 0) return undefined;
+  const quota = { limit, windowMs: WINDOW_MS };
+  const limiter = createLimiter(quota);
+  const policy = `"${name}";q=${limit};w=${WINDOW_MS / 1000}`;
+  return (reply: FastifyReply, caller: string): void => {
+    const decision = limiter.take(caller, monotonicMs());
+    const reset = Math.ceil(decision.resetMs / 1000);
+    reply.header('ratelimit-policy', policy);
+    reply.header('ratelimit', `"${name}";r=${decision.remaining};t=${reset}`);
+    if (decision.allowed) return;
+    throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
+      headers: { 'retry-after': String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000))) },
+    });
+  };
 }

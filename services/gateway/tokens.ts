@@ -5,6 +5,7 @@ import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { ROLES, unauthenticated, type Identity } from '@waybill/kit/identity.ts';
 import { parseStrictJson } from '@waybill/kit/json.ts';
 import type { FindKey } from './keys.ts';
+import type { IsRevoked } from './revocations.ts';
 
 export interface Tokens {
   /** The identity of a token that was verified less than a minute ago. */
@@ -25,15 +26,24 @@ const BEARER = /^Bearer +([\w-]+)\.([\w-]+)\.[\w-]+$/i;
 /** Anything else in a header asks for something: a key of its own, an extension, compression. */
 const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid', 'x5t', 'x5t#S256']);
 const ALGORITHMS = new Set(['EdDSA', 'RS256', 'ES256']);
-const SUBJECT = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
+const NAME = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
-interface Remembered {
+interface Verified {
   readonly identity: Identity;
+  /** Seconds since the epoch; 0 when the token does not say. */
+  readonly issuedAt: number;
+  readonly expiresMs: number;
+}
+
+interface Remembered extends Verified {
   readonly until: number;
 }
 
-/** Opens a verifier with a memory of its own. */
-export function openTokens(findKey: FindKey): Tokens {
+/**
+ * Opens a verifier with a memory of its own.
+ * @param isRevoked whether the token was taken back; asked each time that it is shown
+ */
+export function openTokens(findKey: FindKey, isRevoked: IsRevoked): Tokens {
   const remembered = new Map<string, Remembered>();
   const pending = new Map<string, Promise<Identity>>();
   const remember = (authorization: string, entry: Remembered) => {
@@ -44,10 +54,11 @@ export function openTokens(findKey: FindKey): Tokens {
   };
   const verifyOnce = async (authorization: string): Promise<Identity> => {
     try {
-      const { identity, expiresMs } = await check(authorization, findKey);
-      const until = Math.min(expiresMs + LEEWAY_SECONDS * 1000, epochMs() + REMEMBERED_MS);
-      remember(authorization, { identity, until });
-      return identity;
+      const verified = await check(authorization, findKey);
+      if (isRevoked(verified.identity, verified.issuedAt)) throw unauthenticated();
+      const end = verified.expiresMs + LEEWAY_SECONDS * 1000;
+      remember(authorization, { ...verified, until: Math.min(end, epochMs() + REMEMBERED_MS) });
+      return verified.identity;
     } catch (error) {
       if (error instanceof Outage) throw error;
       throw unauthenticated();
@@ -59,7 +70,8 @@ export function openTokens(findKey: FindKey): Tokens {
     known(authorization) {
       const entry = remembered.get(authorization);
       if (entry === undefined) return undefined;
-      if (entry.until > epochMs()) return entry.identity;
+      const { identity, issuedAt, until } = entry;
+      if (until > epochMs() && !isRevoked(identity, issuedAt)) return identity;
       remembered.delete(authorization);
       return undefined;
     },
@@ -75,7 +87,7 @@ export function openTokens(findKey: FindKey): Tokens {
   };
 }
 
-async function check(authorization: string, findKey: FindKey) {
+async function check(authorization: string, findKey: FindKey): Promise<Verified> {
   const [, header, payload] = BEARER.exec(authorization) ?? [];
   if (header === undefined || payload === undefined || authorization.length > MAX_LENGTH)
     throw unauthenticated();
@@ -94,7 +106,9 @@ async function check(authorization: string, findKey: FindKey) {
   });
   // Read again, strictly: of two equal claims JSON.parse takes the last, another reader the first.
   const claims = readObject(payload);
-  return { identity: identityOf(claims), expiresMs: Number(claims['exp']) * 1000 };
+  const { iat: issuedAt = 0, exp } = claims;
+  if (typeof issuedAt !== 'number') throw unauthenticated();
+  return { identity: identityOf(claims), issuedAt, expiresMs: Number(exp) * 1000 };
 }
 
 function readObject(part: string): Record<string, unknown> {
@@ -115,11 +129,20 @@ function readHeader(part: string): { algorithm: string; keyId: string } {
 
 /** Roles we do not know give nothing; claims of the wrong kind void the token. */
 function identityOf(claims: Record<string, unknown>): Identity {
-  const { sub, roles = [], executor_id: executorId } = claims;
-  if (typeof sub !== 'string' || !SUBJECT.test(sub) || !Array.isArray(roles))
-    throw unauthenticated();
+  const { sub, roles = [], executor_id: executorId, sid: sessionId } = claims;
+  if (!isName(sub) || !Array.isArray(roles)) throw unauthenticated();
   const held = ROLES.filter((role) => (roles as unknown[]).includes(role));
-  if (executorId === undefined) return { subject: sub, roles: held };
-  if (typeof executorId !== 'string' || !SUBJECT.test(executorId)) throw unauthenticated();
-  return { subject: sub, roles: held, executorId };
+  let identity: Identity = { subject: sub, roles: held };
+  if (executorId !== undefined) {
+    if (!isName(executorId)) throw unauthenticated();
+    identity = { ...identity, executorId };
+  }
+  if (sessionId === undefined) return identity;
+  // One that is no name could not be taken back.
+  if (!isName(sessionId)) throw unauthenticated();
+  return { ...identity, sessionId };
+}
+
+function isName(claim: unknown): claim is string {
+  return typeof claim === 'string' && NAME.test(claim);
 }
