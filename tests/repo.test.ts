@@ -11,6 +11,7 @@ const exceptionsAtMost = 0;
 const rooms = 'contract rules store commands views routes consumers tasks index'.split(' ');
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
+  billing: ['internal-routes', 'settings'],
   gateway: (
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
     'publishers rate-limit revocations spans start-page tokens upstreams'

@@ -3,6 +3,7 @@ import type { Service } from '@waybill/kit/service.ts';
 
 const table: Readonly<Record<string, () => Promise<Service>>> = {
   gateway: async () => (await import('@waybill/gateway/index.ts')).gateway,
+  billing: async () => (await import('@waybill/billing/index.ts')).billing,
   orders: async () => (await import('@waybill/orders/index.ts')).orders,
   payments: async () => (await import('@waybill/payments/index.ts')).payments,
 };

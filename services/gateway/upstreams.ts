@@ -1,4 +1,5 @@
 /** Every service with a public path. A new service is one line here. */
+import { billingService } from '@waybill/billing/contract.ts';
 import { ordersService } from '@waybill/orders/contract.ts';
 import { paymentsService } from '@waybill/payments/contract.ts';
 
@@ -7,7 +8,7 @@ export interface Upstream {
   readonly paths: readonly string[];
 }
 
-const services: readonly Upstream[] = [ordersService, paymentsService];
+const services: readonly Upstream[] = [ordersService, paymentsService, billingService];
 
 /** The services with all their public prefixes, those that the kit gives to each included. */
 export const upstreams: readonly Upstream[] = services.map(({ name, paths }) => ({
