@@ -114,6 +114,7 @@ function describeRoute(name: string, entry: Route<never>): Record<string, unknow
 }
 
 function operationIdOf(entry: Route<never>): string {
+  if (entry.operationId !== undefined) return entry.operationId;
   const words = entry.path
     .replace(/^\/api\/v\d+\//, '')
     .split(/[/{}-]+/)

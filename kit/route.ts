@@ -44,6 +44,8 @@ export interface Route<Context = never> {
   readonly access: Access;
   readonly summary: string;
   readonly description?: string;
+  /** Its name in the document, where the one made of its path is another's. */
+  readonly operationId?: string;
   readonly params?: TSchema;
   readonly query?: TSchema;
   readonly body?: TSchema;
