@@ -10,7 +10,7 @@ describe.skipIf(!canRun('separate processes', findRabbit(), 'rabbitmq-server'))(
     afterAll(() => broker?.stop());
     deliveryScenarios(async () => {
       broker = await startPrivateRabbit();
-      return startApart(broker);
+      return startApart({ broker });
     });
   },
 );

@@ -14,6 +14,8 @@ export interface Platform {
   readonly databaseUrl: string;
   /** Where the sandbox keeps its journal. */
   readonly journal: string;
+  /** Everything that its processes have logged. */
+  output(): string;
   stop(): Promise<void>;
 }
 
@@ -41,28 +43,36 @@ export async function startTogether(
     dataDir: waybill.dataDir,
     databaseUrl: database.url,
     journal: join(waybill.dataDir, 'sandbox', 'journal.jsonl'),
+    output: waybill.output,
     async stop() {
       await waybill.stop();
     },
   };
 }
 
-/** `waybill serve gateway`, `… orders`, `… payments`, `… sandbox`, over a broker. */
-export async function startApart(
-  broker: PrivateServer,
-  settings: Readonly<Record<string, string>> = {},
-): Promise<Platform> {
+export interface ApartOptions {
+  /** Without one events travel through the database. */
+  readonly broker?: PrivateServer;
+  /** The services behind the gateway, each a process of its own. */
+  readonly services?: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** `waybill serve gateway`, `… orders`, `… payments`, `… sandbox`: each a process of its own. */
+export async function startApart(options: ApartOptions): Promise<Platform> {
+  const { broker, services = ['orders', 'payments'], settings = {} } = options;
   const dataDir = newDataDir();
   const database: EmbeddedDatabase = await startEmbeddedDatabase(dataDir);
-  const [gateway, orders, payments, sandbox, control] = await Promise.all(
-    Array.from({ length: 5 }, freePort),
+  const [gateway, sandbox, control, ...ports] = await Promise.all(
+    Array.from({ length: 3 + services.length }, freePort),
   );
+  const places = services.map((name, index) => `${name}=http://127.0.0.1:${ports[index]}`);
   const env = {
     ...SETTINGS,
     DATABASE_URL: database.url,
-    BUS_URL: broker.url,
+    ...(broker === undefined ? {} : { BUS_URL: broker.url }),
     BUS_PARTITIONS: '2',
-    DISCOVERY_URL: `static:orders=http://127.0.0.1:${orders},payments=http://127.0.0.1:${payments}`,
+    DISCOVERY_URL: `static:${places.join(',')}`,
     SANDBOX_PORT: String(sandbox),
     SANDBOX_CONTROL_PORT: String(control),
     SANDBOX_URL: `http://127.0.0.1:${sandbox}`,
@@ -72,9 +82,7 @@ export async function startApart(
   const start = (names: readonly string[], port: number | undefined, more: object = {}) =>
     startWaybill({ names, dataDir, env, ...(port === undefined ? {} : { port }), ...more });
   const processes: WaybillProcess[] = [await start(['sandbox'], undefined, { unready: true })];
-  processes.push(
-    ...(await Promise.all([start(['orders'], orders), start(['payments'], payments)])),
-  );
+  processes.push(...(await Promise.all(services.map((name, at) => start([name], ports[at])))));
   const entrance = await start(['gateway'], gateway);
   processes.push(entrance);
   return {
@@ -82,6 +90,7 @@ export async function startApart(
     dataDir,
     databaseUrl: database.url,
     journal: join(dataDir, 'sandbox', 'journal.jsonl'),
+    output: () => processes.map((one) => one.output()).join(''),
     async stop() {
       for (const one of processes.reverse()) await one.stop();
       await database.stop();

@@ -1,77 +1,121 @@
-/** One order is one trace: from the request through orders and payments to its confirmation. */
-import { createServer, type Server } from 'node:http';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort, startWaybill, until, type WaybillProcess } from '../support/waybill.ts';
+/**
+ * One order is one trace, in every topology: from the gateway through orders and payments to its
+ * confirmation. What is logged on the way names the trace.
+ */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startCollector, type Collector, type Span } from '../support/collector.ts';
+import { until } from '../support/waybill.ts';
+import { startApart, startTogether, type Platform } from './topologies.ts';
 
-interface Span {
-  name: string;
-  traceId: string;
-  spanId: string;
-  parentSpanId?: string;
+type Settings = Readonly<Record<string, string>>;
+
+const topologies: Readonly<Record<string, (settings: Settings) => Promise<Platform>>> = {
+  'in one process': startTogether,
+  'with services apart': (settings) => startApart({ settings }),
+};
+
+const CLIENT_SPAN = '00f067aa0ba902b7';
+const SERVER = 2;
+
+describe.each(Object.entries(topologies))('%s', (topology, start) => {
+  let collector: Collector;
+  let platform: Platform;
+
+  beforeAll(async () => {
+    collector = await startCollector();
+    platform = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, LOG_LEVEL: 'debug' });
+  });
+  afterAll(async () => {
+    await platform?.stop();
+    collector?.close();
+  });
+
+  /** Sends a request of a client who has begun a trace. */
+  async function send(path: string, body: unknown, headers = {}) {
+    const traceId = randomBytes(16).toString('hex');
+    const reply = await fetch(platform.url + path, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        traceparent: `00-${traceId}-${CLIENT_SPAN}-01`,
+        ...headers,
+      },
+      body: JSON.stringify(body),
+    });
+    return { traceId, status: reply.status };
+  }
+
+  /** What a span is, with the service whose it is. */
+  const titles = (traceId: string) => collector.ofTrace(traceId).map(titleOf);
+
+  async function expectWhole(traceId: string): Promise<void> {
+    const faults = () => faultsOf(collector.ofTrace(traceId));
+    await expect.poll(faults, { timeout: 10_000 }).toEqual([]);
+  }
+
+  /** Log lines that name the trace. */
+  const logged = (traceId: string) =>
+    platform
+      .output()
+      .split('\n')
+      .filter((line) => line.includes(`"trace_id":"${traceId}"`));
+
+  test('an order joins request, event, charge and confirmation', async () => {
+    const items = [{ item_id: 'a', item_name: 'A', quantity: 1, price: 5 }];
+    const { traceId, status } = await send('/api/v1/orders', { customer_id: 'traced', items });
+    expect(status).toBe(202);
+    await until(() => titles(traceId).includes('handle PAYMENT_CAPTURED'), 15_000);
+    expect(titles(traceId)).toEqual(
+      expect.arrayContaining([
+        'orders: POST /api/v1/orders',
+        'handle ORDER_CREATED',
+        'payments.charge',
+        'POST sandbox',
+        'handle PAYMENT_STARTED',
+        'handle PAYMENT_CAPTURED',
+      ]),
+    );
+    await expectWhole(traceId);
+    const processes = new Set(collector.ofTrace(traceId).map((span) => span.process));
+    expect([...processes].toSorted()).toEqual(
+      topology === 'in one process'
+        ? ['waybill']
+        : ['waybill-gateway', 'waybill-orders', 'waybill-payments'],
+    );
+  });
+
+  test('what is refused is logged with its trace, wherever it was refused', async () => {
+    const bad = await send('/api/v1/orders', { customer_id: 'traced', items: [] });
+    expect(bad.status).toBe(422);
+    const stranger = await send('/api/v1/orders', {}, { authorization: 'Bearer a.b.c' });
+    expect(stranger.status).toBe(401);
+    for (const { traceId } of [bad, stranger]) {
+      await until(() => logged(traceId).some((line) => line.includes('"msg":"refused"')), 5000);
+      await expectWhole(traceId);
+    }
+    const spans = collector.ofTrace(stranger.traceId);
+    expect(spans.map((span) => span.attributes['http.response.status_code'])).toEqual([401]);
+  });
+});
+
+function titleOf({ name, attributes }: Span): string {
+  const service = attributes['service.name'];
+  return typeof service === 'string' ? `${service}: ${name}` : name;
 }
 
-const spans: Span[] = [];
-let collector: Server;
-let waybill: WaybillProcess;
-
-beforeAll(async () => {
-  const port = await freePort();
-  collector = createServer((request, reply) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString()) as {
-        resourceSpans: { scopeSpans: { spans: Span[] }[] }[];
-      };
-      for (const resource of body.resourceSpans)
-        for (const scope of resource.scopeSpans) spans.push(...scope.spans);
-      reply.setHeader('content-type', 'application/json').end('{}');
-    });
-  });
-  await new Promise<void>((done) => collector.listen(port, '127.0.0.1', done));
-  waybill = await startWaybill({
-    env: {
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
-      PAYMENT_MOCK_SUCCESS_RATE: '1',
-      LOG_LEVEL: 'debug',
-    },
-  });
-});
-
-afterAll(async () => {
-  await waybill?.stop();
-  collector?.close();
-});
-
-it('joins request, event, charge and confirmation in the trace that the client began', async () => {
-  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
-  const reply = await fetch(`${waybill.url}/api/v1/orders`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
-    },
-    body: JSON.stringify({
-      customer_id: 'traced',
-      items: [{ item_id: 'a', item_name: 'A', quantity: 1, price: 5 }],
-    }),
-  });
-  expect(reply.status).toBe(202);
-  const named = () => spans.filter((span) => span.traceId === traceId).map((span) => span.name);
-  await until(() => named().includes('handle PAYMENT_CAPTURED'), 15_000);
-  expect(named()).toEqual(
-    expect.arrayContaining([
-      'POST /api/v1/orders',
-      'handle ORDER_CREATED',
-      'payments.charge',
-      'POST sandbox',
-      'handle PAYMENT_STARTED',
-      'handle PAYMENT_CAPTURED',
-    ]),
-  );
+/**
+ * What is wrong with a trace: the gateway's span is the first, below the client's, and every other
+ * one hangs below one of them. Spans come in their own time, each process's apart.
+ */
+function faultsOf(spans: readonly Span[]): string[] {
+  const [first, ...others] = spans.filter((span) => span.parentSpanId === CLIENT_SPAN);
   const ids = new Set(spans.map((span) => span.spanId));
-  const root = spans.find((span) => span.name === 'POST /api/v1/orders');
-  expect(root?.parentSpanId).toBe('00f067aa0ba902b7');
-  for (const span of spans.filter((one) => one.traceId === traceId && one !== root))
-    expect(ids.has(span.parentSpanId ?? '')).toBe(true);
-});
+  const orphans = spans.filter((span) => span !== first && !ids.has(span.parentSpanId ?? ''));
+  const entered = first?.attributes['service.name'] === 'gateway' && first.kind === SERVER;
+  return [
+    ...(entered ? [] : [`the first span is ${first === undefined ? 'none' : titleOf(first)}`]),
+    ...others.map((span) => `${titleOf(span)} is a second beginning`),
+    ...orphans.map((span) => `${titleOf(span)} hangs below nothing`),
+  ];
+}
