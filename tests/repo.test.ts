@@ -16,7 +16,11 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
     'publishers rate-limit revocations spans start-page tokens upstreams'
   ).split(' '),
-  orders: ['acceptance', 'context', 'settings'],
+  inventory: ['context', 'moves'],
+  orders:
+    'acceptance checkout checkout-contract checkout-routes contacts context notices settings'.split(
+      ' ',
+    ),
   pets: ['context', 'internal-routes', 'reservations'],
   payments: ['breaker', 'checkout', 'context', 'provider'],
 };
