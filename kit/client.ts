@@ -29,6 +29,8 @@ export interface OutboundCall {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number>>;
   readonly body?: unknown;
+  /** Sent as application/octet-stream, to a route that takes an upload. */
+  readonly bytes?: Uint8Array;
   /** Safe to repeat: GET, or the callee deduplicates. Only such calls are retried. */
   readonly idempotent: boolean;
   /** On whose behalf; the calling service itself when left out. */
@@ -153,7 +155,7 @@ async function once(
     [IDENTITY_HEADER]: options.signer.sign(identity, service),
     [DEADLINE_HEADER]: String(timeoutMs),
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...typeOf(call),
   };
   const path = withQuery(call);
   const reply = options.topology.isLocal(service)
@@ -171,6 +173,16 @@ async function once(
       faults: told?.errors ?? [],
     },
   );
+}
+
+function typeOf({ bytes, body }: OutboundCall): Record<string, string> {
+  if (bytes !== undefined) return { 'content-type': 'application/octet-stream' };
+  return body === undefined ? {} : { 'content-type': 'application/json' };
+}
+
+function payloadOf({ bytes, body }: OutboundCall): Buffer | string | undefined {
+  if (bytes !== undefined) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return body === undefined ? undefined : JSON.stringify(body);
 }
 
 function withQuery(call: OutboundCall): string {
@@ -192,8 +204,9 @@ async function callLocally(
     throw new Outage(service, `no answer within ${timeoutMs} ms`);
   });
   timer.catch(() => {});
-  const payload = call.body === undefined ? {} : { payload: JSON.stringify(call.body) };
-  const answer = server.inject({ method: call.method, url: path, headers, ...payload });
+  const payload = payloadOf(call);
+  const sent = payload === undefined ? {} : { payload };
+  const answer = server.inject({ method: call.method, url: path, headers, ...sent });
   try {
     const reply = await Promise.race([answer, timer]);
     return { status: reply.statusCode, text: reply.payload };
@@ -223,7 +236,7 @@ async function callRemotely(
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
       signal: AbortSignal.timeout(timeoutMs),
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      body: payloadOf(call) ?? null,
     });
     return { status: reply.statusCode, text: await reply.body.text() };
   } catch (error) {

@@ -27,7 +27,15 @@ import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
 import type { Call, Reply, Route } from './route.ts';
 import { counter, histogram, inSpan, traceIdOf } from './telemetry.ts';
-import { compileBody, compileParameters, createValidators, faultOf } from './validation.ts';
+import {
+  compileBody,
+  compileParameters,
+  createValidators,
+  faultOf,
+  refuseAmbiguousQuery,
+  repeatableIn,
+  type Query,
+} from './validation.ts';
 export type { FastifyInstance, FastifyReply, FastifyRequest };
 
 declare module 'fastify' {
@@ -75,6 +83,11 @@ export function createServer(log: Logger): FastifyInstance {
   );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJsonBody);
+  // Reached by routes that take uploads alone, each with a limit of its own: others refuse the type.
+  app.addContentTypeParser(UPLOAD_TYPE, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    request.rawBody = body;
+    done(null);
+  });
   app.addHook('onRequest', refuseBadEnvelope);
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
@@ -126,6 +139,7 @@ function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 const JSON_TYPE = /^application\/json(?: *; *charset="?utf-8"?)?$/i;
+const UPLOAD_TYPE = 'application/octet-stream';
 
 /** Refuses what proxies and frameworks are known to read differently from each other. */
 function refuseBadEnvelope(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
@@ -137,12 +151,24 @@ function refuseBadEnvelope(request: FastifyRequest, reply: FastifyReply, done: (
     throw new Refusal(415, 'unsupported_encoding', 'Bodies are accepted uncompressed only.');
   const type = headers['content-type'];
   const empty = headers['content-length'] === '0' || !('content-length' in headers);
-  if (type === undefined ? !empty || 'transfer-encoding' in headers : !JSON_TYPE.test(type)) {
-    const exempt = (request.routeOptions.config as { anyType?: boolean }).anyType === true;
-    if (!exempt)
-      throw new Refusal(415, 'unsupported_media_type', 'The body must be application/json.');
-  }
+  const { anyType, upload } = request.routeOptions.config as RouteConfig;
+  const fits = (named: string) =>
+    upload === true ? named.toLowerCase() === UPLOAD_TYPE : JSON_TYPE.test(named);
+  if (type === undefined ? !empty || 'transfer-encoding' in headers : !fits(type))
+    if (anyType !== true) throw wrongMediaType(request);
   done();
+}
+
+/** What the mounting of routes and proxies tells the hooks. */
+interface RouteConfig {
+  readonly anyType?: boolean;
+  readonly upload?: boolean;
+}
+
+function wrongMediaType(request: FastifyRequest): Refusal {
+  const { upload } = request.routeOptions.config as RouteConfig;
+  const type = upload === true ? UPLOAD_TYPE : 'application/json';
+  return new Refusal(415, 'unsupported_media_type', `The body must be ${type}.`);
 }
 
 function readJsonBody(
@@ -167,7 +193,7 @@ function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const known = refusalOf(error);
+  const known = refusalOf(error, request);
   const body = toProblem(known, request.id);
   // The span has ended, or none was begun: the line names the trace by itself.
   const about = { reqId: request.id, trace_id: traceIdOf(request.raw.headers['traceparent']) };
@@ -189,7 +215,7 @@ function sendProblem(
 type Validated = Omit<FastifyError, 'validationContext'> & { validationContext?: string };
 
 /** Fastify's own errors as refusals; anything else unchanged. */
-function refusalOf(error: Error | FastifyError): unknown {
+function refusalOf(error: Error | FastifyError, request: FastifyRequest): unknown {
   if (error instanceof Refusal || error instanceof Outage) return error;
   const { validation, validationContext, code, statusCode } = error as Validated;
   if (validation !== undefined) {
@@ -201,15 +227,19 @@ function refusalOf(error: Error | FastifyError): unknown {
     if (part === 'params') return new Refusal(400, 'invalid_path', detail, { faults });
     return new Refusal(422, part === 'body' ? 'invalid_body' : 'invalid_query', detail, { faults });
   }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new Refusal(413, 'body_too_large', `A body has at most ${BODY_LIMIT} bytes.`);
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(request);
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
-    return new Refusal(415, 'unsupported_media_type', 'The body must be application/json.');
+    return wrongMediaType(request);
   if (code === 'FST_ERR_MAX_PARAM_LENGTH' || statusCode === 414)
     return new Refusal(400, 'invalid_path', 'A part of the path is too long.');
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new Refusal(statusCode, 'malformed_request', error.message.slice(0, 200));
   return error;
+}
+
+function tooLarge({ routeOptions }: FastifyRequest): Refusal {
+  const limit = routeOptions.bodyLimit ?? BODY_LIMIT;
+  return new Refusal(413, 'body_too_large', `A body has at most ${limit} bytes.`);
 }
 
 const duration = histogram('waybill_http_request_duration_seconds', 'Time to answer', [
@@ -242,10 +272,12 @@ function mountRoute<Context>(
   const name = `${method} ${path}`;
   const attributes = { 'http.route': path, 'service.name': service };
   const handle = entry.handle.bind(entry);
+  const many = repeatableIn(entry.query);
   app.route({
     method,
     url: path.replaceAll(/\{(\w+)\}/g, ':$1'),
-    config: { rawBody: entry.rawBody === true, service },
+    config: { rawBody: entry.rawBody === true, upload: entry.upload !== undefined, service },
+    ...(entry.upload === undefined ? {} : { bodyLimit: entry.upload.maxBytes }),
     schema: {
       ...(entry.params === undefined ? {} : { params: entry.params }),
       ...(entry.query === undefined ? {} : { querystring: entry.query }),
@@ -255,7 +287,7 @@ function mountRoute<Context>(
     onRequest: (request, _reply, done) => {
       if (!mayCall(entry, identify(request, signer, service)))
         throw new Refusal(403, 'forbidden', 'Your role does not allow this.');
-      refuseAmbiguousQuery(request);
+      refuseAmbiguousQuery(request.query as Query, many);
       done();
     },
     onResponse: (request, reply, done) => {
@@ -292,7 +324,7 @@ function callOf<Context>(
         ? idempotencyKeyOf(
             request.headers['idempotency-key'],
             `${identity.subject} ${service} ${entry.method} ${entry.path} ${target}`,
-            request.body ?? null,
+            request.body ?? request.rawBody ?? null,
             idempotencySecret,
           )
         : undefined,
@@ -307,13 +339,13 @@ function callOf<Context>(
   } as unknown as AnyCall;
 }
 
-/** A body that is text already is sent as it is. */
+/** A body that is text already is sent as it is; so are bytes, under the type that they name. */
 function send(reply: FastifyReply, { status, headers, body }: Reply): FastifyReply {
   reply.status(status);
   if (headers !== undefined) reply.headers(headers);
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) return reply.send(body);
   return reply
-    .type('application/json; charset=utf-8')
+    .type(headers?.['content-type'] ?? 'application/json; charset=utf-8')
     .serializer((text: string) => text)
     .send(body);
 }
@@ -348,30 +380,6 @@ function mayCall(entry: Pick<Route, 'access'>, identity: Identity): boolean {
   if (entry.access === 'public') return true;
   if (identity === NOBODY) throw unauthenticated();
   return identity.roles.some((role) => (entry.access as readonly string[]).includes(role));
-}
-
-/**
- * `status=a&status=b` and `status[]=a` mean different things to different parsers, and PostgreSQL
- * keeps no text with U+0000.
- */
-function refuseAmbiguousQuery(request: FastifyRequest): void {
-  const query = request.query as Record<string, unknown> | undefined;
-  for (const name in query) {
-    const value = query[name];
-    if (typeof value !== 'string' || name.endsWith(']'))
-      throw new Refusal(
-        400,
-        'repeated_parameter',
-        `The parameter "${name}" is given more than once.`,
-        {
-          faults: [{ pointer: `?${name}`, detail: 'must be given once' }],
-        },
-      );
-    if (value.includes('\u0000'))
-      throw new Refusal(422, 'invalid_query', `The parameter "${name}" holds a NUL.`, {
-        faults: [{ pointer: `?${name}`, detail: 'must not hold U+0000' }],
-      });
-  }
 }
 
 function deadlineOf(request: FastifyRequest): number {

@@ -38,7 +38,8 @@ export function idempotencyKeyOf(
         { pointer: 'header:Idempotency-Key', detail: 'must be 1 to 255 visible ASCII characters' },
       ],
     });
-  const fingerprint = createHmac('sha256', secret).update(canonicalJson(body)).digest();
+  const told = body instanceof Uint8Array ? body : canonicalJson(body);
+  const fingerprint = createHmac('sha256', secret).update(told).digest();
   return { scope, key: header, fingerprint };
 }
 

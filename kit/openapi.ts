@@ -96,14 +96,7 @@ function describeRoute(name: string, entry: Route<never>): Record<string, unknow
     description: paragraphs.filter((text) => text !== undefined).join('\n\n'),
     security: entry.access === 'public' ? [] : [{ bearer: [] }],
     parameters: parametersOf(entry),
-    ...(entry.body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: entry.bodyOptional !== true,
-            content: { 'application/json': { schema: entry.body, example: exampleOf(entry.body) } },
-          },
-        }),
+    ...requestBodyOf(entry),
     responses: responsesOf(
       entry,
       refusals.map(([code]) => code),
@@ -111,6 +104,17 @@ function describeRoute(name: string, entry: Route<never>): Record<string, unknow
     // For machines what the description says: the noes that a well-formed request may get.
     'x-refusals': refusals.map(([code]) => code),
   };
+}
+
+function requestBodyOf({ body, bodyOptional, upload }: Route<never>): object {
+  const required = bodyOptional !== true;
+  if (upload !== undefined) {
+    const schema = { type: 'string', format: 'binary', maxLength: upload.maxBytes };
+    return { requestBody: { required, content: { 'application/octet-stream': { schema } } } };
+  }
+  if (body === undefined) return {};
+  const content = { 'application/json': { schema: body, example: exampleOf(body) } };
+  return { requestBody: { required, content } };
 }
 
 function operationIdOf(entry: Route<never>): string {

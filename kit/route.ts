@@ -22,7 +22,7 @@ export interface Call<Params = undefined, Query = undefined, Body = undefined> {
   /** The Idempotency-Key with its scope and fingerprint, when one was sent. */
   readonly idempotency: IdempotencyKey | undefined;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The body's bytes as they came; only where the route asks for them. */
+  /** The body's bytes as they came; only where the route asks for them, or is an upload. */
   readonly rawBody: Buffer | undefined;
   readonly deadline: Deadline;
   readonly requestId: string;
@@ -36,6 +36,15 @@ export interface Reply {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** A body of bytes that mean nothing to the kit, in `rawBody`: application/octet-stream alone. */
+export interface Upload {
+  /** At most MAX_UPLOAD_BYTES. */
+  readonly maxBytes: number;
+}
+
+/** What any entrance takes in for one upload. */
+export const MAX_UPLOAD_BYTES = 10 * 1024 * 1024;
 
 export interface Route<Context = never> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -59,6 +68,8 @@ export interface Route<Context = never> {
   readonly idempotent?: boolean;
   /** Keep the raw bytes (signed callbacks); any JSON content type rule still holds. */
   readonly rawBody?: boolean;
+  /** Takes an upload instead of JSON. */
+  readonly upload?: Upload;
   /** Left out of the published document (service to service). */
   readonly internal?: boolean;
   handle(call: Call<never, never, never>, context: Context): Promise<Reply>;

@@ -2,7 +2,7 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import addFormats from 'ajv-formats';
 import type { FastifySchemaValidationError } from 'fastify';
-import type { Fault } from './errors.ts';
+import { Refusal, type Fault } from './errors.ts';
 
 /** Nothing is coerced or dropped. `quick` stops at the first fault, `patient` finds all. */
 interface Validators {
@@ -56,27 +56,65 @@ function countParts(value: unknown, enough: number): number {
   return count;
 }
 
-const WHOLE = /^-?(0|[1-9]\d{0,14})$/;
+const WHOLE = /^-?(0|[1-9]\d{0,15})$/;
 
 /**
  * A validator of path or query parameters, which are all text: what is declared a number is read as
- * one when it is written in the one plain way. Ajv's own coercion takes `0x10`, ` 7 ` and 1e3 too.
+ * one when it is written in the one plain way, and is kept exactly. Ajv's own coercion takes `0x10`,
+ * ` 7 ` and 1e3 too. What is declared an array is one, however often it was given.
  */
 export function compileParameters({ patient }: Validators, schema: object) {
   const validate = patient.compile(schema);
   const { properties = {} } = schema as { properties?: Record<string, { type?: string }> };
-  const whole = Object.keys(properties).filter((name) => properties[name]?.type === 'integer');
+  const declared = (type: string) =>
+    Object.keys(properties).filter((name) => properties[name]?.type === type);
+  const whole = declared('integer');
+  const many = declared('array');
   const check = (values: Record<string, unknown>): boolean => {
     for (const name of whole) {
       const text = values[name];
-      if (typeof text === 'string' && WHOLE.test(text)) values[name] = Number(text);
+      if (typeof text !== 'string' || !WHOLE.test(text)) continue;
+      if (Number.isSafeInteger(Number(text))) values[name] = Number(text);
     }
+    for (const name of many) if (typeof values[name] === 'string') values[name] = [values[name]];
     const fits = validate(values);
     check.errors = (validate.errors ?? null) as Faults;
     return fits;
   };
   check.errors = null as Faults;
   return check;
+}
+
+/** Query parameters as they were parsed; none where the path has no question mark. */
+export type Query = Readonly<Record<string, string | string[]>> | undefined;
+
+/** The parameters that are declared as arrays, and so may be given more than once. */
+export function repeatableIn(query: object | undefined): ReadonlySet<string> {
+  const { properties = {} } = (query ?? {}) as { properties?: Record<string, { type?: string }> };
+  return new Set(Object.keys(properties).filter((name) => properties[name]?.type === 'array'));
+}
+
+/**
+ * `status=a&status=b` and `status[]=a` mean different things to different parsers, and PostgreSQL
+ * keeps no text with U+0000.
+ */
+export function refuseAmbiguousQuery(query: Query, many: ReadonlySet<string>): void {
+  for (const name in query) {
+    const value = query[name] ?? '';
+    if ((typeof value !== 'string' && !many.has(name)) || name.endsWith(']'))
+      throw new Refusal(
+        400,
+        'repeated_parameter',
+        `The parameter "${name}" is given more than once.`,
+        {
+          faults: [{ pointer: `?${name}`, detail: 'must be given once' }],
+        },
+      );
+    if ([value].flat().some((text) => text.includes('\u0000')))
+      throw new Refusal(422, 'invalid_query', `The parameter "${name}" holds a NUL.`, {
+        faults: [{ pointer: `?${name}`, detail: 'must not hold U+0000' }],
+      });
+  }
 }
 
 /** A fault as problem details name it. */

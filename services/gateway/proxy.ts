@@ -1,13 +1,15 @@
 /**
- * Hands requests to services in other processes. The body is taken in whole first (1 MiB at most):
- * a slow sender then holds no connection of the service, the length is certain, and the request can
- * go to the next instance. Answers are streamed, but for small ones.
+ * Hands requests to services in other processes. The body is taken in whole first (1 MiB at most,
+ * 10 MiB of an upload): a slow sender then holds no connection of the service, the length is
+ * certain, and the request can go to the next instance. Answers are streamed, but for small ones.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import { DEADLINE_HEADER, deadlineIn } from '@waybill/kit/deadline.ts';
 import type { Topology } from '@waybill/kit/discovery.ts';
+import { IDENTITY_HEADER, unauthenticated } from '@waybill/kit/identity.ts';
 import type { Logger } from '@waybill/kit/logger.ts';
+import { MAX_UPLOAD_BYTES } from '@waybill/kit/route.ts';
 import { currentTraceparent, histogram, inSpan } from '@waybill/kit/telemetry.ts';
 import { openInstances, type Answer, type Exchange, type Instances } from './instances.ts';
 import type { Upstream } from './upstreams.ts';
@@ -55,9 +57,10 @@ export async function mountProxies(
     app.addHook('onClose', () => instances.close());
     await app.register(async (scope) => {
       scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
-        done(null, body),
-      );
+      const keep = (_request: FastifyRequest, body: Buffer, done: Parsed) => done(null, body);
+      scope.addContentTypeParser('*', { parseAs: 'buffer' }, keep);
+      const upload = { parseAs: 'buffer', bodyLimit: MAX_UPLOAD_BYTES } as const;
+      scope.addContentTypeParser(UPLOAD_TYPE, upload, keep);
       for (const path of upstream.paths) {
         mount(scope, upstream.name, path, path, instances);
         mount(scope, upstream.name, path, `${path}/*`, instances);
@@ -65,6 +68,9 @@ export async function mountProxies(
     });
   }
 }
+
+const UPLOAD_TYPE = 'application/octet-stream';
+type Parsed = (error: null, body: Buffer) => void;
 
 function mount(
   scope: FastifyInstance,
@@ -79,6 +85,13 @@ function mount(
     url,
     // The service judges the media type, as it does when it is called directly.
     config: { service, anyType: true } as object,
+    onRequest: (request, _reply, done) => {
+      // Ten times the memory of other requests is for callers who are known.
+      const { headers } = request.raw;
+      if (headers['content-type']?.startsWith(UPLOAD_TYPE) && !headers[IDENTITY_HEADER])
+        throw unauthenticated();
+      done();
+    },
     handler: (request, reply) =>
       inSpan(
         `${request.method} ${service}`,
