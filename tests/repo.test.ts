@@ -17,6 +17,8 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'publishers rate-limit revocations spans start-page tokens upstreams'
   ).split(' '),
   inventory: ['context', 'moves'],
+  customers: ['export'],
+  notifications: ['breaker', 'channels', 'context', 'templates'],
   orders:
     'acceptance checkout checkout-contract checkout-routes contacts context notices settings'.split(
       ' ',

@@ -5,6 +5,8 @@ const table: Readonly<Record<string, () => Promise<Service>>> = {
   gateway: async () => (await import('@waybill/gateway/index.ts')).gateway,
   billing: async () => (await import('@waybill/billing/index.ts')).billing,
   orders: async () => (await import('@waybill/orders/index.ts')).orders,
+  customers: async () => (await import('@waybill/customers/index.ts')).customers,
+  notifications: async () => (await import('@waybill/notifications/index.ts')).notifications,
   payments: async () => (await import('@waybill/payments/index.ts')).payments,
 };
 

@@ -1,4 +1,6 @@
 /** Every service with a public path. A new service is one line here. */
+import { customersService } from '@waybill/customers/contract.ts';
+import { notificationsService } from '@waybill/notifications/contract.ts';
 import { billingService } from '@waybill/billing/contract.ts';
 import { ordersService } from '@waybill/orders/contract.ts';
 import { paymentsService } from '@waybill/payments/contract.ts';
@@ -8,7 +10,13 @@ export interface Upstream {
   readonly paths: readonly string[];
 }
 
-const services: readonly Upstream[] = [ordersService, paymentsService, billingService];
+const services: readonly Upstream[] = [
+  customersService,
+  notificationsService,
+  ordersService,
+  paymentsService,
+  billingService,
+];
 
 /** The services with all their public prefixes, those that the kit gives to each included. */
 export const upstreams: readonly Upstream[] = services.map(({ name, paths }) => ({
