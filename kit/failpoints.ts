@@ -26,6 +26,11 @@ const ARMING = /^([a-z_.]+)=(kill|throw|hang|freeze|delay|duplicate)(?:\*(\d+))?
 export const FAILPOINTS = [
   'orders.accept.before_insert',
   'orders.accept.after_commit',
+  'orders.checkout.after_store',
+  'orders.checkout.charged',
+  'orders.checkout.before_commit',
+  'orders.checkout.after_commit',
+  'orders.checkout.notified',
   'orders.cancel.before_commit',
   'orders.cancel.after_commit',
   'log.sequence.after_commit',

@@ -2,12 +2,13 @@
 import { sleep } from '@waybill/kit/clock.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
-import { emit } from '@waybill/kit/eventlog.ts';
+import { emit, type NewEvent } from '@waybill/kit/eventlog.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
 import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId, timeOfId } from '@waybill/kit/ids.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import type { Json } from '@waybill/kit/json.ts';
+import { enqueue } from '@waybill/kit/tasks.ts';
 import { counter, currentTraceparent } from '@waybill/kit/telemetry.ts';
 import type { CreateOrder, Order, OrderChanged, OrderCreated } from './contract.ts';
 import type { OrdersContext } from './context.ts';
@@ -23,6 +24,9 @@ import {
   type AttemptRow,
   type OrderRow,
 } from './store.ts';
+
+/** The task that tells a customer how the payment of an order ended. */
+export const NOTIFY = 'orders.notify';
 
 const accepted = counter('waybill_orders_accepted_total', 'Orders accepted', ['channel']);
 const moved = counter('waybill_orders_by_status_total', 'Orders that entered a status', ['status']);
@@ -40,7 +44,7 @@ export async function acceptOrder(
   idempotency: IdempotencyKey | undefined,
 ): Promise<Accepted> {
   const customerId = request.customer_id.normalize('NFC');
-  refuseUnacceptable(context, identity, request, customerId);
+  refuseUnacceptable(context, identity, customerId);
   const currency = request.currency ?? context.settings.defaultCurrency;
   const priced = priceOrder(request, currency);
   const id = newId();
@@ -61,6 +65,8 @@ export async function acceptOrder(
     fulfillment: fulfillmentOf(context, request),
     items: priced.items,
     payment_attempts: [],
+    payment_failure: null,
+    door: null,
     cancel_requested_at: null,
     cancel_reason: null,
     version: 1,
@@ -95,18 +101,14 @@ export async function acceptOrder(
   return { order: renderOrder(row), replayed: false };
 }
 
-function refuseUnacceptable(
+/** A customer orders for themselves alone, at their own prices only where these are trusted. */
+export function refuseUnacceptable(
   context: OrdersContext,
   identity: Identity,
-  request: CreateOrder,
   customerId: string,
 ): void {
   if (!isStaff(identity) && customerId !== identity.subject)
     throw new Refusal(403, 'foreign_customer', 'customer_id must be your own user name.');
-  if (request.payment?.method === 'wallet')
-    throw new Refusal(422, 'payment_method_unavailable', 'This installation has no wallet.', {
-      faults: [{ pointer: '/payment/method', detail: 'must be card' }],
-    });
   if (!trustsPrices(context.settings) && !isStaff(identity))
     throw new Refusal(
       422,
@@ -210,43 +212,79 @@ export function stateOf(row: OrderRow) {
 
 export interface OrderChange {
   readonly row: OrderRow;
+  /** Changes that the order passes through on the way, in the same transaction. */
+  readonly passed?: readonly Change[];
   readonly change: Change;
   readonly attempts: readonly AttemptRow[];
   readonly reason?: string | null;
+  /** Why it was not paid. */
+  readonly failure?: string | null;
+}
+
+/** How long a notice waits for the request that may yet give it itself. */
+export interface NoticeDelay {
+  readonly noticeDelayMs: number;
 }
 
 /** Writes changes of locked orders and their events. */
-export async function applyChanges(tx: Tx, changes: readonly OrderChange[]): Promise<void> {
+export async function applyChanges(
+  tx: Tx,
+  changes: readonly OrderChange[],
+  { noticeDelayMs }: NoticeDelay = { noticeDelayMs: 0 },
+): Promise<void> {
   if (changes.length === 0) return;
   await updateOrders(
     tx,
-    changes.map(({ row, change, attempts, reason }) => ({
+    changes.map(({ row, passed = [], change, attempts, reason, failure }) => ({
       id: row.id,
       status: change.status,
       payment_status: change.paymentStatus,
       payment_attempts: attempts,
       cancel_requested: change.cancelRequested,
       cancel_reason: reason ?? row.cancel_reason,
-      version: row.version + 1,
+      payment_failure: failure ?? row.payment_failure,
+      known: row.version,
+      version: row.version + passed.length + 1,
     })),
   );
-  await emit(
-    tx,
-    'orders',
-    changes.map(({ row, change }) => {
-      const data: OrderChanged = {
-        order_id: row.id,
-        number: Number(row.number),
-        customer_id: row.customer_id,
-        from: row.status,
-        to: change.status,
-        payment_status: change.paymentStatus,
-      };
-      return { key: row.id, version: row.version + 1, type: change.event, data: { ...data } };
-    }),
-  );
+  await emit(tx, 'orders', changes.flatMap(eventsOf));
+  await enqueueNotices(tx, changes, noticeDelayMs);
   tx.onCommit(() => {
     for (const { row, change } of changes)
       if (row.status !== change.status) moved.inc({ status: change.status });
   });
+}
+
+function eventsOf({ row, passed = [], change }: OrderChange): NewEvent[] {
+  let from = row.status;
+  return [...passed, change].map((step, index) => {
+    const data: OrderChanged = {
+      order_id: row.id,
+      number: Number(row.number),
+      customer_id: row.customer_id,
+      from,
+      to: step.status,
+      payment_status: step.paymentStatus,
+    };
+    from = step.status;
+    return { key: row.id, version: row.version + index + 1, type: step.event, data: { ...data } };
+  });
+}
+
+/** A paid order of the checkout leaves a notice, and so does an unpaid one (spec chapter B). */
+async function enqueueNotices(
+  tx: Tx,
+  changes: readonly OrderChange[],
+  delayMs: number,
+): Promise<void> {
+  const settled = changes.filter(
+    ({ row, change }) =>
+      row.channel === 'checkout' &&
+      row.status !== change.status &&
+      (change.status === 'CONFIRMED' || change.status === 'PAYMENT_FAILED'),
+  );
+  await enqueue(
+    tx,
+    settled.map(({ row }) => ({ kind: NOTIFY, key: row.id, payload: null, delayMs })),
+  );
 }

@@ -5,8 +5,8 @@ import type { Tx } from '@waybill/kit/db.ts';
 import type { PaymentEvent } from '@waybill/payments/contract.ts';
 import { applyChanges, stateOf, type OrderChange } from './commands.ts';
 import type { OrdersContext } from './context.ts';
-import { afterPayment, type PaymentNews } from './rules.ts';
-import { lockOrders } from './store.ts';
+import { afterPayment, type Change, type PaymentNews } from './rules.ts';
+import { lockOrders, type OrderRow } from './store.ts';
 
 function follow(news: PaymentNews) {
   return async (tx: Tx, events: readonly CloudEvent[]): Promise<void> => {
@@ -15,11 +15,18 @@ function follow(news: PaymentNews) {
     const changes: OrderChange[] = [];
     for (const row of rows) {
       const change = afterPayment(stateOf(row), news);
-      const attempts = told.get(row.id)?.attempts ?? row.payment_attempts;
-      if (change !== undefined) changes.push({ row, change, attempts });
+      const { attempts = [], failure_code: failure = null } = told.get(row.id) ?? {};
+      const known = attempts.length <= row.payment_attempts.length;
+      // The checkout knows the outcome from the answer to its own call, and comes first.
+      if (change === undefined || (known && isNothing(row, change))) continue;
+      changes.push({ row, change, attempts: known ? row.payment_attempts : attempts, failure });
     }
     await applyChanges(tx, changes);
   };
+}
+
+function isNothing(row: OrderRow, change: Change): boolean {
+  return row.status === change.status && row.payment_status === change.paymentStatus;
 }
 
 export const paymentNews: ConsumerDefinition<OrdersContext> = {

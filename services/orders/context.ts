@@ -1,11 +1,15 @@
 /** What the orders service works with. */
+import type { Deadline } from '@waybill/kit/deadline.ts';
 import type { ServiceContext } from '@waybill/kit/service.ts';
 import type { OrdersSettings } from './settings.ts';
 import { createNumbering, createOrderStore, type StoreOrder } from './acceptance.ts';
+import { createContacts, type Contact } from './contacts.ts';
 
 export interface OrdersContext extends ServiceContext<OrdersSettings> {
   readonly storeOrder: StoreOrder;
   readonly nextNumber: () => Promise<number>;
+  /** How to reach a customer; remembered for a short time. */
+  readonly contactOf: (username: string, deadline: Deadline) => Promise<Contact>;
 }
 
 export function createContext(base: ServiceContext<OrdersSettings>): OrdersContext {
@@ -13,5 +17,6 @@ export function createContext(base: ServiceContext<OrdersSettings>): OrdersConte
     ...base,
     storeOrder: createOrderStore(base.db),
     nextNumber: createNumbering(base.db),
+    contactOf: createContacts(base.client, base.settings.profileCacheSeconds),
   };
 }

@@ -18,7 +18,10 @@ import {
 } from '@waybill/kit/schema.ts';
 
 /** By which name and prefixes the gateway finds the service. */
-export const ordersService = { name: 'orders', paths: ['/api/v1/orders'] } as const;
+export const ordersService = {
+  name: 'orders',
+  paths: ['/api/v1/orders', '/api/v1/order'],
+} as const;
 
 export const ORDER_STATUSES = [
   'PENDING',

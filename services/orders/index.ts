@@ -1,9 +1,12 @@
 /** The orders service. */
 import { defineService } from '@waybill/kit/service.ts';
+import { checkoutRoutes } from './checkout-routes.ts';
 import { paymentNews } from './consumers.ts';
 import { createContext } from './context.ts';
 import { ordersService } from './contract.ts';
 import { createOrders } from './migrations/0001_orders.ts';
+import { addCheckout } from './migrations/0002_checkout.ts';
+import { noticeTask } from './notices.ts';
 import { routes } from './routes.ts';
 import { checkSettings, settings } from './settings.ts';
 
@@ -12,10 +15,10 @@ export const orders = defineService({
   description: 'Accepts orders, and knows where each of them stands.',
   settings,
   check: checkSettings,
-  migrations: { '0001_orders': createOrders },
+  migrations: { '0001_orders': createOrders, '0002_checkout': addCheckout },
   create: createContext,
-  routes,
+  routes: [...routes, ...checkoutRoutes],
   consumers: [paymentNews],
-  tasks: [],
+  tasks: [noticeTask],
   sweeps: [],
 });

@@ -23,7 +23,6 @@ export const routes: readonly Route<OrdersContext>[] = [
       '403 foreign_customer': 'a customer named somebody else',
       '422 invalid_body':
         'also: a currency not in use, a price with more decimals than it has, too high a total',
-      '422 payment_method_unavailable': 'there is no wallet here',
       '422 price_not_trusted': "PRICES=catalog does not take a customer's prices",
     },
     async handle({ identity, body, idempotency }, context: OrdersContext) {
@@ -61,7 +60,8 @@ export const routes: readonly Route<OrdersContext>[] = [
       '422 page_too_deep': 'go on by cursor',
     },
     async handle({ identity, query }, context: OrdersContext) {
-      const list = await listOrders(context.db, context.key('cursor'), identity, query);
+      const key = context.key('cursor');
+      const list = await listOrders(context.db, key, identity, query, renderOrder);
       return { status: 200, body: list };
     },
   }),

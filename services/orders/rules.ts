@@ -3,6 +3,7 @@
  */
 import { assert, Refusal } from '@waybill/kit/errors.ts';
 import { currencyExponent, MAX_AMOUNT_MINOR, toMinor } from '@waybill/kit/money.ts';
+import type { CheckoutStatus, CreateCheckout } from './checkout-contract.ts';
 import type { CreateOrder, OrderEventType, OrderStatus, PaymentStatus } from './contract.ts';
 
 /** Where an order may go from where it is. */
@@ -112,6 +113,10 @@ export interface PricedItem {
   readonly item_name: string;
   readonly quantity: number;
   readonly unit_minor: number;
+  /** The product's id where the checkout's client gave a number. */
+  readonly product_id?: number;
+  /** What the given total exceeds the lines by: no product. */
+  readonly adjustment?: true;
 }
 
 export interface Priced {
@@ -120,8 +125,11 @@ export interface Priced {
   readonly exponent: number;
 }
 
+/** Where the lines of a checkout are in its body. */
+const POSITIONS = '/orderPositions';
+
 /** Prices the lines exactly, in minor units; refuses with every fault it finds. */
-export function priceOrder(request: CreateOrder, currency: string): Priced {
+export function priceOrder(request: CreateOrder, currency: string, list = '/items'): Priced {
   const exponent = currencyExponent(currency);
   if (exponent === undefined)
     throw unprocessable([{ pointer: '/currency', detail: 'must be an ISO 4217 code in use' }]);
@@ -132,7 +140,7 @@ export function priceOrder(request: CreateOrder, currency: string): Priced {
     const { item_id, item_name, quantity, price } = request.items[index] as CreateOrder['items'][0];
     const unit = toMinor(price, exponent);
     if (typeof unit === 'string') {
-      faults.push({ pointer: `/items/${index}/price`, detail: unit });
+      faults.push({ pointer: `${list}/${index}/price`, detail: unit });
       continue;
     }
     total += unit * BigInt(quantity);
@@ -143,10 +151,69 @@ export function priceOrder(request: CreateOrder, currency: string): Priced {
       unit_minor: Number(unit),
     });
   }
-  if (total > MAX_AMOUNT_MINOR)
-    faults.push({ pointer: '/items', detail: 'the total is out of range' });
+  if (total > MAX_AMOUNT_MINOR) faults.push({ pointer: list, detail: 'the total is out of range' });
   if (faults.length > 0) throw unprocessable(faults);
   return { items, totalMinor: Number(total), exponent };
+}
+
+/**
+ * Prices a checkout (spec chapter B). Its total may exceed the lines (delivery, a tip): the rest
+ * becomes a line of its own. Below the sum it is believed only where `trusted` says so.
+ */
+export function priceCheckout(request: CreateCheckout, currency: string, trusted: boolean): Priced {
+  const items = request.orderPositions.map(({ productId, price, quantity }) => ({
+    item_id: String(productId),
+    item_name: String(productId),
+    quantity,
+    price,
+  }));
+  const priced = priceOrder({ customer_id: request.username, items }, currency, POSITIONS);
+  const total = toMinor(request.totalCost, priced.exponent);
+  if (typeof total === 'string') throw unprocessable([{ pointer: '/totalCost', detail: total }]);
+  const excess = Number(total) - priced.totalMinor;
+  if (excess < 0 && !trusted)
+    throw unprocessable([
+      { pointer: '/totalCost', detail: 'is less than the sum of the positions' },
+    ]);
+  const lines: PricedItem[] = priced.items.map((item, index) => {
+    const given = request.orderPositions[index]?.productId;
+    return typeof given === 'number' ? { ...item, product_id: given } : item;
+  });
+  if (excess !== 0)
+    lines.push({
+      item_id: 'adjustment',
+      item_name: 'Adjustment',
+      quantity: 1,
+      unit_minor: excess,
+      adjustment: true,
+    });
+  return { items: lines, totalMinor: Number(total), exponent: priced.exponent };
+}
+
+/** How the checkout names where an order stands (spec chapter 0.1). */
+export function checkoutStatusOf(status: OrderStatus, failure: string | null): CheckoutStatus {
+  if (status === 'PAYMENT_FAILED')
+    return failure === 'insufficient_funds' ? 'INSUFFICIENT_FUNDS' : 'FAILED';
+  return CHECKOUT_STATUS[status];
+}
+
+const CHECKOUT_STATUS = {
+  PENDING: 'NEW',
+  PAYMENT_PROCESSING: 'NEW',
+  CONFIRMED: 'PAID',
+  IN_FULFILLMENT: 'IN_PROGRESS',
+  SHIPPED: 'IN_PROGRESS',
+  DELIVERED: 'DONE',
+  COMPLETED: 'DONE',
+  RETURNED: 'DONE',
+  CANCELLED: 'CANCELED',
+} as const satisfies Record<Exclude<OrderStatus, 'PAYMENT_FAILED'>, CheckoutStatus>;
+
+/** Every change that the answer to a charge makes of an order, in order. */
+export function afterCharge(order: OrderState, news: PaymentNews): readonly Change[] {
+  const begun = afterPayment(order, 'STARTED');
+  const settled = afterPayment(begun ?? order, news);
+  return [begun, settled].filter((change) => change !== undefined);
 }
 
 function unprocessable(faults: readonly { pointer: string; detail: string }[]): Refusal {

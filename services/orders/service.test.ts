@@ -121,7 +121,6 @@ describe('an accepted order', () => {
     [{ items: [{ ...item, price: 1.999 }] }, '/items/0/price'],
     [{ currency: 'XXX' }, '/currency'],
     [{ colour: 'red' }, '/colour'],
-    [{ payment: { method: 'wallet' } }, '/payment/method'],
   ])('is none when it says %j', async (changes, pointer) => {
     const { status, body } = await place(changes);
     expect(status).toBe(422);

@@ -1,5 +1,5 @@
 /** The settings of the orders service. */
-import { choice, matching, type Values } from '@waybill/kit/config.ts';
+import { choice, decimal, matching, type Values } from '@waybill/kit/config.ts';
 import { currencyExponent } from '@waybill/kit/money.ts';
 
 export const settings = {
@@ -19,7 +19,7 @@ export const settings = {
   ),
   paymentProvider: choice(
     { env: 'PAYMENT_PROVIDER', help: 'Who is charged; decides the default of PRICES.' },
-    ['sandbox', 'stripe'],
+    ['sandbox', 'stripe', 'wallet'],
   ),
   fulfillmentDefault: choice(
     {
@@ -28,6 +28,38 @@ export const settings = {
       fallback: 'none',
     },
     ['none', 'shipping', 'courier'],
+  ),
+  checkoutTotal: choice(
+    {
+      env: 'CHECKOUT_TOTAL',
+      help: 'checked: a totalCost below the sum of the positions is refused; given: it is believed.',
+      fallback: 'checked',
+    },
+    ['checked', 'given'],
+  ),
+  checkoutTimeoutSeconds: decimal(
+    {
+      env: 'CHECKOUT_TIMEOUT',
+      help: 'Seconds until a checkout answers, NEW if its charge is not known by then.',
+      fallback: '8',
+    },
+    { min: 0.5, max: 25 },
+  ),
+  noticeTimeoutSeconds: decimal(
+    {
+      env: 'CHECKOUT_NOTICE_TIMEOUT',
+      help: 'Seconds that a checkout gives to profile and notice; after that they are done later.',
+      fallback: '1',
+    },
+    { min: 0.05, max: 10 },
+  ),
+  profileCacheSeconds: decimal(
+    {
+      env: 'PROFILE_CACHE_TTL',
+      help: 'Seconds that a profile read for a notice is remembered.',
+      fallback: '30',
+    },
+    { min: 0, max: 3600 },
   ),
 } as const;
 

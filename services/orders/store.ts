@@ -3,7 +3,8 @@ import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import type { Json } from '@waybill/kit/json.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
 import type { Channel, FulfillmentStatus, Order, OrderStatus, PaymentStatus } from './contract.ts';
-import type { PricedItem } from './rules.ts';
+import type { Checkout } from './checkout-contract.ts';
+import { checkoutStatusOf, type PricedItem } from './rules.ts';
 
 export interface OrderRow {
   id: string;
@@ -20,11 +21,20 @@ export interface OrderRow {
   fulfillment: { method: string; address?: string } | null;
   items: readonly PricedItem[];
   payment_attempts: readonly AttemptRow[];
+  /** Why it was not paid: the provider's code. */
+  payment_failure: string | null;
+  /** What the door it came through shows of it besides. */
+  door: Door | null;
   cancel_requested_at: string | null;
   cancel_reason: string | null;
   version: number;
   created_at: string;
   updated_at: string;
+}
+
+/** Chapter B's own fields. */
+export interface Door {
+  readonly shop_id: string | number | null;
 }
 
 export interface AttemptRow {
@@ -45,17 +55,18 @@ export interface Acceptance {
 
 export const COLUMNS = `id, number, channel, customer_id, currency, total_minor, status,
   payment_status, fulfillment_status, payment_method, reference, fulfillment, items,
-  payment_attempts, cancel_requested_at, cancel_reason, version, created_at, updated_at`;
+  payment_attempts, payment_failure, door, cancel_requested_at, cancel_reason, version, created_at,
+  updated_at`;
 
 const INPUT = `id uuid, number bigint, channel text, customer_id text, currency text,
   total_minor bigint, payment_method text, reference text, fulfillment json, items json,
-  created_at timestamptz, event json, traceparent text`;
+  door json, created_at timestamptz, event json, traceparent text`;
 
 const ACCEPTED = `insert into orders (id, number, channel, customer_id, currency, total_minor,
     status, payment_status, fulfillment_status, payment_method, reference, fulfillment, items,
-    version, created_at, updated_at)
+    door, version, created_at, updated_at)
   select i.id, i.number, i.channel, i.customer_id, i.currency, i.total_minor, 'PENDING', 'PENDING',
-    'UNFULFILLED', i.payment_method, i.reference, i.fulfillment, i.items, 1, i.created_at,
+    'UNFULFILLED', i.payment_method, i.reference, i.fulfillment, i.items, i.door, 1, i.created_at,
     i.created_at`;
 
 const ACCEPT = `with input as materialized (
@@ -152,20 +163,25 @@ export interface OrderUpdate {
   readonly payment_attempts: readonly AttemptRow[];
   readonly cancel_requested: boolean;
   readonly cancel_reason: string | null;
+  readonly payment_failure: string | null;
+  /** The version that was locked. */
+  readonly known: number;
   readonly version: number;
 }
 
-/** Writes changed orders. The version must follow the one that was locked. */
+/** Writes changed orders, unless one is not at the version that was locked. */
 export async function updateOrders(tx: Tx, updates: readonly OrderUpdate[]): Promise<void> {
   const rows = await tx.query(
     `update orders o set status = u.status, payment_status = u.payment_status,
        payment_attempts = u.payment_attempts,
        cancel_requested_at = case when u.cancel_requested
          then coalesce(o.cancel_requested_at, now()) end,
-       cancel_reason = u.cancel_reason, version = u.version, updated_at = now()
+       cancel_reason = u.cancel_reason, payment_failure = u.payment_failure,
+       version = u.version, updated_at = now()
      from json_to_recordset($1) as u(id uuid, status text, payment_status text,
-       payment_attempts json, cancel_requested boolean, cancel_reason text, version integer)
-     where o.id = u.id and o.version = u.version - 1
+       payment_attempts json, cancel_requested boolean, cancel_reason text, payment_failure text,
+       known integer, version integer)
+     where o.id = u.id and o.version = u.known
      returning o.id`,
     [JSON.stringify(updates)],
   );
@@ -206,6 +222,27 @@ export function renderOrder(row: OrderRow): Order {
   };
 }
 
+/** The order as the checkout shows it. */
+export function renderCheckout(row: OrderRow): Checkout {
+  const exponent = currencyExponent(row.currency) ?? 2;
+  return {
+    id: Number(row.number),
+    username: row.customer_id,
+    orderPositions: row.items
+      .filter((item) => item.adjustment !== true)
+      .map(({ item_id, product_id, quantity, unit_minor }) => ({
+        productId: product_id ?? item_id,
+        price: toMajor(unit_minor, exponent),
+        quantity,
+      })),
+    totalCost: toMajor(row.total_minor, exponent),
+    createdAt: row.created_at,
+    shopId: row.door?.shop_id ?? null,
+    status: checkoutStatusOf(row.status, row.payment_failure),
+    deliveryId: null,
+  };
+}
+
 /** The order as it was when it was accepted: the answer that a repeated request gets. */
 export function asAccepted(row: OrderRow): OrderRow {
   return {
@@ -214,6 +251,7 @@ export function asAccepted(row: OrderRow): OrderRow {
     payment_status: 'PENDING',
     fulfillment_status: 'UNFULFILLED',
     payment_attempts: [],
+    payment_failure: null,
     cancel_requested_at: null,
     cancel_reason: null,
     version: 1,

@@ -12,7 +12,7 @@ import {
   offsetOf,
 } from '@waybill/kit/paging.ts';
 import { ORDER_STATUSES, type ListQuery, type OrderStatus } from './contract.ts';
-import { COLUMNS, renderOrder, type OrderRow } from './store.ts';
+import { COLUMNS, type OrderRow } from './store.ts';
 
 interface Filter {
   readonly conditions: string[];
@@ -20,11 +20,12 @@ interface Filter {
 }
 
 /** Lists orders, newest first. A customer sees their own alone. */
-export async function listOrders(
+export async function listOrders<Shown>(
   db: Database,
   cursorKey: Buffer,
   identity: Identity,
   query: ListQuery,
+  render: (row: OrderRow) => Shown,
 ) {
   const filter = filterOf(identity, query);
   const scope = JSON.stringify([filter.conditions, filter.values]);
@@ -42,7 +43,7 @@ export async function listOrders(
   const shown = rows.slice(0, pageSize);
   const last = shown.at(-1);
   return {
-    orders: shown.map(renderOrder),
+    orders: shown.map(render),
     ...(await countOrders(db, filter)),
     page,
     page_size: pageSize,

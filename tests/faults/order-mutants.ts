@@ -155,7 +155,7 @@ const cancelUnlocked: Mutant = {
     },
     {
       file: ORDERS_STORE,
-      find: 'where o.id = u.id and o.version = u.version - 1',
+      find: 'where o.id = u.id and o.version = u.known',
       replace: 'where o.id = u.id',
     },
   ],

@@ -52,6 +52,7 @@ export function newCharge(changes: Partial<ChargeRequest> = {}): ChargeRequest {
   return {
     key: `${orderId}:charge`,
     orderId,
+    customerId: 'ada',
     amountMinor: 1299,
     currency: 'USD',
     token: 'pm_card_visa',

@@ -19,7 +19,8 @@ const OUTAGES = new Set<number | undefined>([undefined, 429, 502, 503, 504]);
 export function openWalletProvider({ client, timeoutMs }: WalletOptions): PaymentProvider {
   const ask = async <Answer>(call: OutboundCall): Promise<Answer | Away | Faulted> => {
     try {
-      return await client.call<Answer>('billing', { ...call, timeoutMs }, deadlineIn(timeoutMs));
+      const deadline = deadlineIn(timeoutMs);
+      return readAnswer(await client.call('billing', { ...call, timeoutMs }, deadline));
     } catch (error) {
       if (!(error instanceof Outage)) throw error;
       const { message } = error;
@@ -56,6 +57,11 @@ export function openWalletProvider({ client, timeoutMs }: WalletOptions): Paymen
     },
     close: async () => {},
   };
+}
+
+/** The ledger's words are the port's own but for the spelling of the amount. */
+function readAnswer<Answer>({ amount_minor, ...answer }: { amount_minor?: number }): Answer {
+  return (amount_minor === undefined ? answer : { ...answer, amountMinor: amount_minor }) as Answer;
 }
 
 /** Not repeated by the client: how often an order is tried is counted by payments alone. */
