@@ -335,8 +335,24 @@ function callOf<Context>(
     get origin() {
       return originOf(request, signer, service);
     },
+    get hungUp() {
+      return hungUpSignal(request.raw.socket);
+    },
     log: request.log,
   } as unknown as AnyCall;
+}
+
+const hangUps = new WeakMap<Socket, AbortController>();
+
+/** Of the connection, not of the request, whose `close` comes when its body was read. */
+function hungUpSignal(socket: Socket): AbortSignal {
+  const known = hangUps.get(socket);
+  if (known !== undefined) return known.signal;
+  const controller = new AbortController();
+  hangUps.set(socket, controller);
+  if (socket.destroyed) controller.abort();
+  else socket.once('close', () => controller.abort());
+  return controller.signal;
 }
 
 /** A body that is text already is sent as it is; so are bytes, under the type that they name. */

@@ -28,6 +28,8 @@ export interface Call<Params = undefined, Query = undefined, Body = undefined> {
   readonly requestId: string;
   /** From where it came: as the entrance says, or else the connection's own address. */
   readonly origin: string;
+  /** Aborts when the caller has hung up before the answer; for handlers that wait. */
+  readonly hungUp: AbortSignal;
   readonly log: FastifyBaseLogger;
 }
 

@@ -79,6 +79,7 @@ export async function runServices(options: RunOptions): Promise<RunningProcess> 
     async stop() {
       state.ready = false;
       state.stopping = true;
+      for (const { service, context } of running) service.release?.(context as never);
       await drain(server);
       await Promise.all(stops.map((stop) => stop()));
       for (const one of running) await end(one);

@@ -50,6 +50,8 @@ export interface ServiceDefinition<Table extends SettingsTable, Context> {
   readonly consumers: readonly ConsumerDefinition<Context>[];
   readonly tasks: readonly TaskHandler<Context>[];
   readonly sweeps: readonly Sweep<Context>[];
+  /** Lets go of requests that wait for something, before the process drains. */
+  readonly release?: (context: Context) => void;
   /** Ends what `create` began. */
   readonly close?: (context: Context) => Promise<void>;
   /** The gateway alone: hooks in front of every route of this process, and proxies. */

@@ -21,6 +21,7 @@ export function waitForWake(work: string, ms: number, signal: AbortSignal): Prom
     const done = () => {
       clearTimeout(timer);
       waiters.delete(done);
+      if (waiters.size === 0 && waiting.get(work) === waiters) waiting.delete(work);
       signal.removeEventListener('abort', done);
       resolve();
     };
