@@ -14,6 +14,7 @@ import type { ErrorObject } from 'ajv';
 import { monotonicMs } from './clock.ts';
 import { DEADLINE_HEADER, deadlineIn } from './deadline.ts';
 import { Outage, Refusal, problem, toProblem } from './errors.ts';
+import { hungUpSignal } from './hang-ups.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import {
   IDENTITY_HEADER,
@@ -340,19 +341,6 @@ function callOf<Context>(
     },
     log: request.log,
   } as unknown as AnyCall;
-}
-
-const hangUps = new WeakMap<Socket, AbortController>();
-
-/** Of the connection, not of the request, whose `close` comes when its body was read. */
-function hungUpSignal(socket: Socket): AbortSignal {
-  const known = hangUps.get(socket);
-  if (known !== undefined) return known.signal;
-  const controller = new AbortController();
-  hangUps.set(socket, controller);
-  if (socket.destroyed) controller.abort();
-  else socket.once('close', () => controller.abort());
-  return controller.signal;
 }
 
 /** A body that is text already is sent as it is; so are bytes, under the type that they name. */
