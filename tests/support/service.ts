@@ -14,7 +14,7 @@ import { createTestDatabase } from './database.ts';
 import { freePort } from './waybill.ts';
 
 /** One for all files of a run: roles belong to the server, and their passwords derive from it. */
-const SECRET = 'a secret of the service tests';
+export const SECRET = 'a secret of the service tests';
 const SANDBOX_SECRET = 'a secret of the sandbox';
 export const CALLBACK_SECRET = 'a secret of the callbacks';
 

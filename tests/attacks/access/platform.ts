@@ -1,0 +1,94 @@
+/** Every service there is behind the gateway in jwt mode, and somebody of each role. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { mintToken } from '@waybill/gateway/dev-key.ts';
+import { openIdentitySigner, type IdentitySigner, type Role } from '@waybill/kit/identity.ts';
+import { deriveKey } from '@waybill/kit/secrets.ts';
+import { loadServices } from '../../../apps/server/services.ts';
+import { sandboxSettings, SECRET, startServices, startTestSandbox } from '../../support/service.ts';
+import { ask, type Answer, type Sent } from '../wire.ts';
+
+export interface Person {
+  readonly name: string;
+  readonly role: Role;
+}
+
+const person = (name: string, role: Role): Person => ({ name, role });
+
+/** Anna owns things, boris is another customer; so are the couriers among executors. */
+export const anna = person('anna', 'customer');
+export const boris = person('boris', 'customer');
+export const courier = person('courier-1', 'executor');
+export const rival = person('courier-2', 'executor');
+export const olga = person('olga', 'operator');
+export const adam = person('adam', 'admin');
+export const program = person('shop', 'service');
+
+export const everybody: readonly Person[] = [anna, boris, courier, rival, olga, adam, program];
+
+export interface AccessPlatform {
+  readonly url: string;
+  readonly port: number;
+  readonly signer: IdentitySigner;
+  /** Where the development key is. */
+  readonly dataDir: string;
+  /** The Authorization header of a person. */
+  authorizationOf(who: Person): string;
+  /** Sends as somebody, or as nobody. */
+  send(who: Person | undefined, sent: Sent): Promise<Answer>;
+}
+
+/** Started once for the file; nobody is counted, so that a walk over every route is not limited. */
+export function startPlatform(settings: Readonly<Record<string, string>> = {}): AccessPlatform {
+  let started: Awaited<ReturnType<typeof startServices>> | undefined;
+  const authorizations = new Map<string, string>();
+  const dataDir = mkdtempSync(join(tmpdir(), 'waybill-access-'));
+  beforeAll(async () => {
+    const sandbox = await startTestSandbox();
+    started = await startServices(await loadServices([]), {
+      ...sandboxSettings(sandbox),
+      AUTH_MODE: 'jwt',
+      DATA_DIR: dataDir,
+      DATABASE_POOL_SIZE: '3',
+      RATE_LIMIT: '0',
+      RATE_LIMIT_POLLS: '0',
+      ...settings,
+    });
+    for (const { name, role } of everybody) {
+      const token = await mintToken({
+        dataDir,
+        subject: name,
+        roles: [role],
+        ttlSeconds: 3600,
+        ...(role === 'executor' ? { executorId: name } : {}),
+      });
+      authorizations.set(name, `Bearer ${token}`);
+    }
+  });
+  afterAll(async () => {
+    await started?.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  const running = () => {
+    if (started === undefined) throw new Error('the tests have not begun');
+    return started.process;
+  };
+  const authorizationOf = ({ name }: Person) => authorizations.get(name) ?? '';
+  return {
+    get url() {
+      return running().url;
+    },
+    get port() {
+      return running().port;
+    },
+    signer: openIdentitySigner(deriveKey(SECRET, 'identity')),
+    dataDir,
+    authorizationOf,
+    send(who, sent) {
+      const authorization = who === undefined ? {} : { authorization: authorizationOf(who) };
+      return ask(running().url, { ...sent, headers: { ...authorization, ...sent.headers } });
+    },
+  };
+}
