@@ -41,10 +41,12 @@ export const OperateWallet = Type.Object(
     }),
     account: Type.Object({ username: Username }, closed),
     orderId: Type.Optional(
-      Identifier(128, {
-        description: 'The order that is paid or refunded; each is paid at most once.',
-        examples: [EXAMPLE_ID],
-      }),
+      Nullable(
+        Identifier(128, {
+          description: 'The order that is paid or refunded; each is paid at most once.',
+          examples: [EXAMPLE_ID],
+        }),
+      ),
     ),
   },
   { ...closed, title: 'OperateWallet' },

@@ -31,10 +31,16 @@ function walletRoutes(base: string): readonly Route<BillingContext>[] {
   return [operate(base), openNew(base), balance(base), statement(base)];
 }
 
+/** Two paths for one thing are two operations in the document, and need two names. */
+function named(base: string, name: string) {
+  return base === PUBLISHED ? {} : { operationId: `${name}Alias` };
+}
+
 function operate(base: string) {
   return route({
     method: 'POST',
     path: `${base}/operate`,
+    ...named(base, 'postBillingAccountOperate'),
     access: ['customer', 'admin', 'service'],
     summary: 'Move money into or out of a wallet.',
     description:
@@ -67,6 +73,7 @@ function openNew(base: string) {
   return route({
     method: 'POST',
     path: `${base}/new`,
+    ...named(base, 'postBillingAccountNew'),
     access: ['admin', 'service'],
     summary: 'Open a wallet.',
     body: NewWallet,
@@ -86,6 +93,7 @@ function balance(base: string) {
   return route({
     method: 'GET',
     path: `${base}/balance`,
+    ...named(base, 'getBillingAccountBalance'),
     access: readers,
     summary: 'The balance of a wallet.',
     query: WalletQuery,
@@ -101,6 +109,7 @@ function statement(base: string) {
   return route({
     method: 'GET',
     path: `${base}/full`,
+    ...named(base, 'getBillingAccountFull'),
     access: readers,
     summary: 'A wallet with its operations, newest first.',
     query: StatementQuery,

@@ -163,7 +163,7 @@ describe('a refund', () => {
   test('pays back, once for each key, and never more than was captured', async () => {
     const { subject } = await owner(10);
     const { reference } = await charge(chargeOf(subject, 600));
-    const first = await refund(reference, 200, 'refund 1'.replace(' ', '-'));
+    const first = await refund(reference, 200, 'refund-1');
     expect(first.body).toMatchObject({ kind: 'refunded' });
     expect((await refund(reference, 200, 'refund-1')).body).toEqual(first.body);
     expect(await balanceOf(subject)).toBe(6);
@@ -211,10 +211,8 @@ describe('an account', () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => internal('POST', 'accounts', { username })),
     );
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([
-      ...Array.from({ length: 7 }, () => 200),
-      201,
-    ]);
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(7);
     expect(new Set(answers.map(({ body }) => body['id'])).size).toBe(1);
     expect(answers[0]?.body['username']).toBe(username);
     expect(await balanceOf(username)).toBe(0);

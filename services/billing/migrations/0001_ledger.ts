@@ -20,7 +20,7 @@ const TABLES = [
   // No column that a transfer changes is indexed, and half a page stays free: updates are HOT.
   `create table accounts (
     id uuid primary key,
-    kind text not null check (kind in ('wallet', 'outside', 'revenue')),
+    kind text not null check (kind in ('wallet', 'outside', 'revenue', 'closed')),
     username text unique check (char_length(username) between 1 and 128),
     currency text not null,
     balance_minor bigint check (balance_minor between 0 and 900000000000000),
@@ -30,6 +30,8 @@ const TABLES = [
     check ((kind = 'wallet') = (username is not null)),
     check ((kind = 'wallet') = (balance_minor is not null))
   ) with (fillfactor = 50)`,
+  `create unique index accounts_of_system on accounts (kind, currency)
+    where kind in ('outside', 'revenue')`,
   // Zero-sum by construction: one row is both entries. No foreign keys: each would lock the system
   // account's row, shared, for every transfer, and the functions post only to rows they hold.
   `create table transfers (
@@ -107,13 +109,15 @@ const ACCOUNTS = [
       values (new_id, 'wallet', owner, money, 0) on conflict (username) do nothing;
     return query select a.id, a.currency, a.id = new_id from accounts a where a.username = owner;
   end $$`,
-  // The row lock decides: a later transfer finds no wallet, an earlier one keeps it open.
+  // The row lock decides: a later transfer finds no wallet, an earlier one keeps it open. The row
+  // stays, without its owner, whose next wallet is another one.
   `create function close_account(owner text)
   returns table (outcome text, id uuid, currency text)
   language plpgsql ${AS_OWNER} as $$
   #variable_conflict use_column
   begin
-    return query delete from accounts a where a.username = owner and a.entries = 0
+    return query update accounts a set kind = 'closed', username = null, balance_minor = null
+      where a.username = owner and a.entries = 0
       returning 'closed', a.id, a.currency;
     if not found then
       return query select 'account_in_use', a.id, a.currency from accounts a
@@ -154,7 +158,7 @@ const CHARGES = [
       -- A twin or a void of the same key was faster, or another key of the same order.
       update accounts set balance_minor = balance_minor + amount, entries = entries - 1
         where id = wallet;
-    else
+    elsif not exists (select from charges where order_id = for_order and state = 'captured') then
       code := why_not(payer, money);
     end if;
     insert into charges (key, order_id, username, amount_minor, currency, state, decline_code)
