@@ -4,6 +4,7 @@ import { checkoutRoutes } from './checkout-routes.ts';
 import { paymentNews } from './consumers.ts';
 import { createContext } from './context.ts';
 import { ordersService } from './contract.ts';
+import { internalRoutes } from './internal-routes.ts';
 import { createOrders } from './migrations/0001_orders.ts';
 import { addCheckout } from './migrations/0002_checkout.ts';
 import { noticeTask } from './notices.ts';
@@ -17,7 +18,7 @@ export const orders = defineService({
   check: checkSettings,
   migrations: { '0001_orders': createOrders, '0002_checkout': addCheckout },
   create: createContext,
-  routes: [...routes, ...checkoutRoutes],
+  routes: [...routes, ...internalRoutes, ...checkoutRoutes],
   consumers: [paymentNews],
   tasks: [noticeTask],
   sweeps: [],
