@@ -31,6 +31,10 @@ export const FAILPOINTS = [
   'orders.checkout.before_commit',
   'orders.checkout.after_commit',
   'orders.checkout.notified',
+  'orders.place.claimed',
+  'orders.place.asked',
+  'orders.place.reserved',
+  'orders.expire.before_commit',
   'orders.cancel.before_commit',
   'orders.cancel.after_commit',
   'log.sequence.after_commit',
@@ -56,6 +60,16 @@ export const FAILPOINTS = [
   'payments.refund.after',
   'payments.refund.before_commit',
   'payments.refund.after_commit',
+  'auth.register.before_commit',
+  'auth.register.begun',
+  'auth.register.profile_made',
+  'auth.register.account_opened',
+  'auth.register.before_completion',
+  'auth.register.completed',
+  'auth.undo.begun',
+  'auth.undo.account_closed',
+  'auth.undo.profile_removed',
+  'auth.undo.before_commit',
 ] as const;
 export type FailpointName = (typeof FAILPOINTS)[number];
 
@@ -63,6 +77,7 @@ export type FailpointName = (typeof FAILPOINTS)[number];
 export const REPEATABLE: readonly FailpointName[] = [
   'log.publish.after',
   'consumer.after_commit',
+  'orders.place.asked',
   'payments.charge.after',
   'payments.refund.after',
 ];

@@ -11,6 +11,9 @@ const exceptionsAtMost = 0;
 const rooms = 'contract rules store commands views routes consumers tasks index'.split(' ');
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
+  auth: 'administration attempts context keys links passwords registration sessions settings'.split(
+    ' ',
+  ),
   billing: ['internal-routes', 'settings'],
   gateway: (
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
@@ -19,10 +22,10 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
   inventory: ['context', 'moves'],
   customers: ['export'],
   notifications: ['breaker', 'channels', 'context', 'templates'],
-  orders:
-    'acceptance checkout checkout-contract checkout-routes contacts context notices settings'.split(
-      ' ',
-    ),
+  orders: (
+    'acceptance arrivals checkout checkout-contract checkout-routes contacts context internal-routes ' +
+    'notices owner owner-routes pet-news petstore petstore-contract petstore-routes petstore-store settings'
+  ).split(' '),
   pets: ['context', 'internal-routes', 'reservations'],
   payments: ['breaker', 'checkout', 'context', 'provider'],
 };

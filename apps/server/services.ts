@@ -3,8 +3,10 @@ import type { Service } from '@waybill/kit/service.ts';
 
 const table: Readonly<Record<string, () => Promise<Service>>> = {
   gateway: async () => (await import('@waybill/gateway/index.ts')).gateway,
+  auth: async () => (await import('@waybill/auth/index.ts')).auth,
   billing: async () => (await import('@waybill/billing/index.ts')).billing,
   orders: async () => (await import('@waybill/orders/index.ts')).orders,
+  inventory: async () => (await import('@waybill/inventory/index.ts')).inventory,
   customers: async () => (await import('@waybill/customers/index.ts')).customers,
   notifications: async () => (await import('@waybill/notifications/index.ts')).notifications,
   payments: async () => (await import('@waybill/payments/index.ts')).payments,

@@ -159,6 +159,7 @@ export const Me = Type.Object(
   },
   { title: 'Me', description: 'The user who asks.' },
 );
+export type Me = Static<typeof Me>;
 
 export const KeySet = Type.Object(
   {

@@ -1,4 +1,5 @@
 /** Every service with a public path. A new service is one line here. */
+import { authService } from '@waybill/auth/contract.ts';
 import { customersService } from '@waybill/customers/contract.ts';
 import { notificationsService } from '@waybill/notifications/contract.ts';
 import { billingService } from '@waybill/billing/contract.ts';
@@ -11,6 +12,7 @@ export interface Upstream {
 }
 
 const services: readonly Upstream[] = [
+  authService,
   customersService,
   notificationsService,
   ordersService,

@@ -41,6 +41,8 @@ export interface Running {
   readonly process: RunningProcess;
   /** Calls a service's route as the gateway would, with a signed identity. */
   call(method: Method, path: string, options?: CallOptions): Promise<Answer>;
+  /** What the entrance would tell a service of somebody. */
+  sign(identity: Identity, service: string): string;
   stop(): Promise<void>;
 }
 
@@ -76,6 +78,7 @@ export async function startServices(
   return {
     databaseUrl,
     process: running,
+    sign: (identity, service) => signer.sign(identity, service),
     stop,
     async call(method, path, { as = operator, body, raw, headers = {} } = {}) {
       const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
