@@ -23,8 +23,9 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
   customers: ['export'],
   notifications: ['breaker', 'channels', 'context', 'templates'],
   orders: (
-    'acceptance arrivals checkout checkout-contract checkout-routes contacts context internal-routes ' +
-    'notices owner owner-routes pet-news petstore petstore-contract petstore-routes petstore-store settings'
+    'acceptance arrivals checkout checkout-contract checkout-routes contacts context ' +
+    'internal-routes notices owner owner-routes pet-news petstore petstore-contract ' +
+    'petstore-routes petstore-store settings'
   ).split(' '),
   pets: ['context', 'internal-routes', 'reservations'],
   payments: ['breaker', 'checkout', 'context', 'provider'],

@@ -6,6 +6,7 @@ const table: Readonly<Record<string, () => Promise<Service>>> = {
   auth: async () => (await import('@waybill/auth/index.ts')).auth,
   billing: async () => (await import('@waybill/billing/index.ts')).billing,
   orders: async () => (await import('@waybill/orders/index.ts')).orders,
+  pets: async () => (await import('@waybill/pets/index.ts')).pets,
   inventory: async () => (await import('@waybill/inventory/index.ts')).inventory,
   customers: async () => (await import('@waybill/customers/index.ts')).customers,
   notifications: async () => (await import('@waybill/notifications/index.ts')).notifications,

@@ -1,9 +1,11 @@
 /** Every service with a public path. A new service is one line here. */
 import { authService } from '@waybill/auth/contract.ts';
+import { inventoryService } from '@waybill/inventory/contract.ts';
 import { customersService } from '@waybill/customers/contract.ts';
 import { notificationsService } from '@waybill/notifications/contract.ts';
 import { billingService } from '@waybill/billing/contract.ts';
 import { ordersService } from '@waybill/orders/contract.ts';
+import { petsService } from '@waybill/pets/contract.ts';
 import { paymentsService } from '@waybill/payments/contract.ts';
 
 export interface Upstream {
@@ -16,6 +18,8 @@ const services: readonly Upstream[] = [
   customersService,
   notificationsService,
   ordersService,
+  petsService,
+  inventoryService,
   paymentsService,
   billingService,
 ];

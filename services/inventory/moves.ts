@@ -1,4 +1,4 @@
-/** How moves of stock are made: gathered into transactions, decided by the rules, told as events. */
+/** How stock is moved: gathered into transactions, decided by the rules, told as events. */
 import type { Database, Tx } from '@waybill/kit/db.ts';
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { emit } from '@waybill/kit/eventlog.ts';

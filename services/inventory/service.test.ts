@@ -70,7 +70,7 @@ describe('the desk', () => {
         `/api/v1/inventory/stock?q=list/&page_size=3${cursor}`,
       );
       expect(page).toMatchObject({ status: 200, body: { total: 4 } });
-      seen.push(...(page.body['stock'] as { sku: string }[]).map(({ sku }) => sku));
+      seen.push(...(page.body['stock'] as unknown as { sku: string }[]).map(({ sku }) => sku));
       if (page.body['next_cursor'] === null) break;
       cursor = `&cursor=${page.body['next_cursor']}`;
     }

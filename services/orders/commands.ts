@@ -239,6 +239,7 @@ export async function applyChanges(
       id: row.id,
       status: change.status,
       payment_status: change.paymentStatus,
+      fulfillment_status: change.fulfillmentStatus ?? null,
       payment_attempts: attempts,
       cancel_requested: change.cancelRequested,
       cancel_reason: reason ?? row.cancel_reason,

@@ -20,7 +20,7 @@ import {
 /** By which name and prefixes the gateway finds the service. */
 export const ordersService = {
   name: 'orders',
-  paths: ['/api/v1/orders', '/api/v1/order'],
+  paths: ['/api/v1/orders', '/api/v1/order', '/api/v3/store/order'],
 } as const;
 
 export const ORDER_STATUSES = [
@@ -270,5 +270,7 @@ export type OrderEventType =
   | 'ORDER_PAYMENT_UPDATED'
   | 'ORDER_CONFIRMED'
   | 'ORDER_PAYMENT_FAILED'
+  | 'ORDER_DELIVERED'
+  | 'ORDER_COMPLETED'
   | 'ORDER_CANCEL_REQUESTED'
   | 'ORDER_CANCELLED';

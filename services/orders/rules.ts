@@ -4,7 +4,14 @@
 import { assert, Refusal } from '@waybill/kit/errors.ts';
 import { currencyExponent, MAX_AMOUNT_MINOR, toMinor } from '@waybill/kit/money.ts';
 import type { CheckoutStatus, CreateCheckout } from './checkout-contract.ts';
-import type { CreateOrder, OrderEventType, OrderStatus, PaymentStatus } from './contract.ts';
+import type {
+  CreateOrder,
+  FulfillmentStatus,
+  OrderEventType,
+  OrderStatus,
+  PaymentStatus,
+} from './contract.ts';
+import type { StoreOrder } from './petstore-contract.ts';
 
 /** Where an order may go from where it is. */
 export const TRANSITIONS = {
@@ -33,6 +40,8 @@ export interface Change {
   readonly paymentStatus: PaymentStatus;
   readonly cancelRequested: boolean;
   readonly event: OrderEventType;
+  /** Absent: as it was. */
+  readonly fulfillmentStatus?: FulfillmentStatus;
 }
 
 export function mayMove(from: OrderStatus, to: OrderStatus): boolean {
@@ -106,6 +115,55 @@ export function afterCancel(order: OrderState): Change | undefined {
       `An order that is ${order.status} cannot be cancelled.`,
     );
   return { ...order, status: 'CANCELLED', cancelRequested: true, event: 'ORDER_CANCELLED' };
+}
+
+const STEPS = {
+  approve: { to: 'CONFIRMED', event: 'ORDER_CONFIRMED', refusal: 'not_approvable' },
+  deliver: { to: 'DELIVERED', event: 'ORDER_DELIVERED', refusal: 'not_deliverable' },
+  complete: { to: 'COMPLETED', event: 'ORDER_COMPLETED', refusal: 'not_completable' },
+} as const;
+
+/** What the owner of the shop does with an order. */
+export type Step = keyof typeof STEPS;
+
+/** What a step of the owner does; refused where the order is not at it. */
+export function afterStep(order: OrderState, step: Step): Change {
+  const { to, event, refusal } = STEPS[step];
+  // What must be paid is confirmed by its payment alone.
+  const byPayment = step === 'approve' && order.paymentStatus !== 'NOT_REQUIRED';
+  if (byPayment || !mayMove(order.status, to))
+    throw new Refusal(409, refusal, `An order that is ${order.status} cannot become ${to} so.`);
+  const delivered = to === 'DELIVERED' ? { fulfillmentStatus: to } : {};
+  return { ...order, ...delivered, status: to, event };
+}
+
+/** Where an order stands in the petstore's words; a cancelled one is not shown at all. */
+export function petstoreStatusOf(status: OrderStatus): Pick<StoreOrder, 'status' | 'complete'> {
+  switch (status) {
+    case 'CONFIRMED':
+    case 'IN_FULFILLMENT':
+    case 'SHIPPED':
+      return { status: 'approved', complete: false };
+    case 'DELIVERED':
+      return { status: 'delivered', complete: false };
+    case 'COMPLETED':
+    case 'RETURNED':
+      return { status: 'delivered', complete: true };
+    default:
+      return { status: 'placed', complete: false };
+  }
+}
+
+/** A date of shipping in UTC. A leap second, or a year that is a slip of the pen, is refused. */
+export function shipDateOf(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const moment = new Date(text);
+  const year = moment.getUTCFullYear();
+  if (!(year >= 1900 && year <= 9999))
+    throw new Refusal(422, 'invalid_body', 'The request does not fit its schema; see errors.', {
+      faults: [{ pointer: '/shipDate', detail: 'must be a moment of the years 1900 to 9999' }],
+    });
+  return moment.toISOString();
 }
 
 export interface PricedItem {

@@ -1,5 +1,5 @@
 /** The settings of the orders service. */
-import { choice, decimal, matching, type Values } from '@waybill/kit/config.ts';
+import { choice, decimal, integer, matching, type Values } from '@waybill/kit/config.ts';
 import { currencyExponent } from '@waybill/kit/money.ts';
 
 export const settings = {
@@ -60,6 +60,14 @@ export const settings = {
       fallback: '30',
     },
     { min: 0, max: 3600 },
+  ),
+  reservationTtlSeconds: integer(
+    {
+      env: 'RESERVATION_TTL',
+      help: 'Seconds that a pet waits for the approval of its order; then the order is cancelled.',
+      fallback: '604800',
+    },
+    { min: 1, max: 31_536_000 },
   ),
 } as const;
 

@@ -160,6 +160,8 @@ export interface OrderUpdate {
   readonly id: string;
   readonly status: OrderStatus;
   readonly payment_status: PaymentStatus;
+  /** Null: as it was. */
+  readonly fulfillment_status: FulfillmentStatus | null;
   readonly payment_attempts: readonly AttemptRow[];
   readonly cancel_requested: boolean;
   readonly cancel_reason: string | null;
@@ -173,12 +175,14 @@ export interface OrderUpdate {
 export async function updateOrders(tx: Tx, updates: readonly OrderUpdate[]): Promise<void> {
   const rows = await tx.query(
     `update orders o set status = u.status, payment_status = u.payment_status,
+       fulfillment_status = coalesce(u.fulfillment_status, o.fulfillment_status),
        payment_attempts = u.payment_attempts,
        cancel_requested_at = case when u.cancel_requested
          then coalesce(o.cancel_requested_at, now()) end,
        cancel_reason = u.cancel_reason, payment_failure = u.payment_failure,
        version = u.version, updated_at = now()
      from json_to_recordset($1) as u(id uuid, status text, payment_status text,
+       fulfillment_status text,
        payment_attempts json, cancel_requested boolean, cancel_reason text, payment_failure text,
        known integer, version integer)
      where o.id = u.id and o.version = u.known

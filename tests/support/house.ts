@@ -161,7 +161,7 @@ const places: HouseRule[] = [
     applies: (file) =>
       /^services\/.*\.ts$/.test(file) &&
       !isTest(file) &&
-      !/\/(store|views)\.ts$|\/migrations\//.test(file),
+      !/\/([a-z]+-)?(store|views)\.ts$|\/migrations\//.test(file),
     find: (source) => nodesMatching(source, isSql),
     planted: [
       { path: 'services/orders/commands.ts', text: "query('select 1 from orders');" },
