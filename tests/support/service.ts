@@ -32,7 +32,7 @@ export interface CallOptions {
   readonly as?: Identity | null;
   readonly body?: unknown;
   /** Sent as it is instead of the body's JSON. */
-  readonly raw?: string;
+  readonly raw?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
