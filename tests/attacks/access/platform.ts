@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { mintToken } from '@waybill/gateway/dev-key.ts';
+import { openDatabase, type Tx } from '@waybill/kit/db.ts';
 import { openIdentitySigner, type IdentitySigner, type Role } from '@waybill/kit/identity.ts';
+import { roleOf, rolePassword } from '@waybill/kit/migrate.ts';
 import { deriveKey } from '@waybill/kit/secrets.ts';
 import { loadServices } from '../../../apps/server/services.ts';
 import { sandboxSettings, SECRET, startServices, startTestSandbox } from '../../support/service.ts';
@@ -34,8 +36,10 @@ export interface AccessPlatform {
   readonly signer: IdentitySigner;
   /** Where the development key is. */
   readonly dataDir: string;
-  /** The Authorization header of a person. */
-  authorizationOf(who: Person): string;
+  /** Does something as the auth service, as the command line does. */
+  inAuth<Result>(work: (tx: Tx) => Promise<Result>): Promise<Result>;
+  /** Somebody whom nobody has met. */
+  meet(role: Role): Promise<Person>;
   /** Sends as somebody, or as nobody. */
   send(who: Person | undefined, sent: Sent): Promise<Answer>;
 }
@@ -56,26 +60,26 @@ export function startPlatform(settings: Readonly<Record<string, string>> = {}): 
       RATE_LIMIT_POLLS: '0',
       ...settings,
     });
-    for (const { name, role } of everybody) {
-      const token = await mintToken({
-        dataDir,
-        subject: name,
-        roles: [role],
-        ttlSeconds: 3600,
-        ...(role === 'executor' ? { executorId: name } : {}),
-      });
-      authorizations.set(name, `Bearer ${token}`);
-    }
+    await Promise.all(everybody.map(introduce));
   });
   afterAll(async () => {
     await started?.stop();
     rmSync(dataDir, { recursive: true, force: true });
   });
+  const introduce = async ({ name, role }: Person) => {
+    const token = await mintToken({
+      dataDir,
+      subject: name,
+      roles: [role],
+      ttlSeconds: 3600,
+      ...(role === 'executor' ? { executorId: name } : {}),
+    });
+    authorizations.set(name, `Bearer ${token}`);
+  };
   const running = () => {
     if (started === undefined) throw new Error('the tests have not begun');
     return started.process;
   };
-  const authorizationOf = ({ name }: Person) => authorizations.get(name) ?? '';
   return {
     get url() {
       return running().url;
@@ -85,9 +89,29 @@ export function startPlatform(settings: Readonly<Record<string, string>> = {}): 
     },
     signer: openIdentitySigner(deriveKey(SECRET, 'identity')),
     dataDir,
-    authorizationOf,
+    async inAuth(work) {
+      const db = openDatabase({
+        url: started?.databaseUrl ?? '',
+        service: 'auth',
+        role: roleOf('waybill_test', 'auth'),
+        password: rolePassword(SECRET, roleOf('waybill_test', 'auth')),
+        poolSize: 1,
+        onError: () => {},
+      });
+      try {
+        return await db.transaction(work);
+      } finally {
+        await db.close();
+      }
+    },
+    async meet(role) {
+      const somebody = person(`${role}-${authorizations.size}`, role);
+      await introduce(somebody);
+      return somebody;
+    },
     send(who, sent) {
-      const authorization = who === undefined ? {} : { authorization: authorizationOf(who) };
+      const known = who === undefined ? undefined : authorizations.get(who.name);
+      const authorization = known === undefined ? {} : { authorization: known };
       return ask(running().url, { ...sent, headers: { ...authorization, ...sent.headers } });
     },
   };

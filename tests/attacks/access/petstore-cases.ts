@@ -1,0 +1,41 @@
+/** Whose things are whose behind the doors of chapter C. */
+import type { Case, Declarations } from './declared.ts';
+import { adam, type AccessPlatform, type Person } from './platform.ts';
+
+const STORE = '/api/v3/store/order';
+
+async function addPet(platform: AccessPlatform): Promise<number> {
+  const body = { name: 'Rex', photoUrls: [], status: 'available' };
+  const answer = await platform.send(adam, { method: 'POST', path: '/api/v3/pet', body });
+  if (answer.status !== 200) throw new Error(answer.text);
+  return answer.json['id'] as number;
+}
+
+async function orderPet(platform: AccessPlatform, owner: Person): Promise<number> {
+  const body = { petId: await addPet(platform) };
+  const answer = await platform.send(owner, { method: 'POST', path: STORE, body });
+  if (answer.status !== 200) throw new Error(answer.text);
+  return answer.json['id'] as number;
+}
+
+const order: Case = {
+  own: 200,
+  foreign: 404,
+  async make(platform, owner) {
+    const orderId = await orderPet(platform, owner);
+    return { path: { orderId }, look: `/api/v1/orders/${orderId}` };
+  },
+};
+
+export const petstoreCases: Declarations = {
+  [`POST ${STORE}`]: {
+    own: 200,
+    foreign: 403,
+    async make(platform, { name: username }) {
+      const petId = await addPet(platform);
+      return { body: { petId }, query: { username }, look: `/api/v3/pet/${petId}` };
+    },
+  },
+  [`GET ${STORE}/{orderId}`]: order,
+  [`DELETE ${STORE}/{orderId}`]: order,
+};
