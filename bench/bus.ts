@@ -146,7 +146,7 @@ async function openFor(url: string, topic: string): Promise<Bus> {
   if (url.startsWith('postgres:')) {
     const owner = await connectOwner(url);
     const role = new URL(url).username;
-    await setUpPostgresBus(owner, [{ service: topic, role, consumes: [topic] }]);
+    await setUpPostgresBus(owner, [{ service: topic, role, logIsHere: false, consumes: [topic] }]);
     await owner.end();
   }
   return openBus({ url, partitions: PARTITIONS, log: openLogger('silent'), database });

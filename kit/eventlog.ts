@@ -65,38 +65,59 @@ export function startRelay(db: Database, leases: Leases, bus: Bus, groups: reado
   const topic = db.service;
   return leases.hold(`relay ${topic}`, async (signal) => {
     await bus.declare(topic, groups);
-    let published = await publishedPosition(db);
-    let recorded = published;
-    let idleRounds = 0;
-    // Numbered and not published: by a relay that died, or by one that had lost its lease.
-    let behind = true;
-    while (!signal.aborted) {
-      const begunMs = monotonicMs();
-      const fresh = await sequence(db, published);
-      if (fresh.length > 0) recorded = published;
-      const next = fresh[0]?.position ?? published + 1;
-      const events: readonly OutgoingEvent[] =
-        behind || next !== published + 1 ? await readForBus(db, published) : fresh;
-      behind = events !== fresh && events.length === BATCH;
-      if (events.length === 0 && recorded < published) {
-        await db.query('update log_head set published = greatest(published, $1)', [published]);
-        recorded = published;
-        await failpoint('log.publish.recorded');
-        continue;
-      }
-      if (events.length === 0) {
-        await waitForWake(`log:${topic}`, IDLE_MS, signal);
-        behind = ++idleRounds % LOOK_BACK_ROUNDS === 0;
-        continue;
-      }
+    if ((await bus.readsLog?.(topic)) === true) await numberOnly(db, signal);
+    else await numberAndPublish(db, bus, signal);
+  });
+}
+
+/** Where subscribers read the log itself, an event that has a position is published. */
+async function numberOnly(db: Database, signal: AbortSignal): Promise<void> {
+  // Numbered and not copied, when copies were still made.
+  await db.query('update log_head set published = position where published < position');
+  while (!signal.aborted) {
+    const begunMs = monotonicMs();
+    if (await number(db, null)) {
+      wake(`bus:${db.service}`);
+      await rest(begunMs, signal);
+    } else await waitForWake(`log:${db.service}`, IDLE_MS, signal);
+  }
+}
+
+async function numberAndPublish(db: Database, bus: Bus, signal: AbortSignal): Promise<void> {
+  const topic = db.service;
+  let published = await publishedPosition(db);
+  let recorded = published;
+  let idleRounds = 0;
+  // Numbered and not published: by a relay that died, or by one that had lost its lease.
+  let behind = true;
+  while (!signal.aborted) {
+    const begunMs = monotonicMs();
+    const numbered = await number(db, published);
+    if (numbered) recorded = published;
+    const events: readonly OutgoingEvent[] =
+      numbered || behind ? await readForBus(db, published) : [];
+    behind = events.length === BATCH;
+    const last = events.at(-1);
+    if (last !== undefined) {
       await failpoint('log.publish.before');
       await bus.publish(topic, events);
       if (await failpoint('log.publish.after')) await bus.publish(topic, events);
-      published = events.at(-1)?.position ?? published;
+      published = last.position;
       wake(`bus:${topic}`);
-      await sleep(Math.min(LONGEST_REST_MS, 2 * (monotonicMs() - begunMs)), signal);
+      await rest(begunMs, signal);
+    } else if (recorded < published) {
+      await db.query('update log_head set published = greatest(published, $1)', [published]);
+      recorded = published;
+      await failpoint('log.publish.recorded');
+    } else {
+      await waitForWake(`log:${topic}`, IDLE_MS, signal);
+      behind = ++idleRounds % LOOK_BACK_ROUNDS === 0;
     }
-  });
+  }
+}
+
+function rest(begunMs: number, signal: AbortSignal): Promise<void> {
+  return sleep(Math.min(LONGEST_REST_MS, 2 * (monotonicMs() - begunMs)), signal);
 }
 
 async function publishedPosition(db: Database): Promise<number> {
@@ -105,19 +126,22 @@ async function publishedPosition(db: Database): Promise<number> {
 }
 
 /**
- * Numbers what was committed since, and returns it in order. How far publishing has come is
- * recorded with it: a commit of its own for that is left to when there is nothing else to do.
+ * Numbers what was committed since; tells whether there was any. How far publishing has come is
+ * recorded with it (null: as far as numbering): a commit of its own for that is left to when there
+ * is nothing else to do.
  */
-async function sequence(db: Database, published: number): Promise<OutgoingEvent[]> {
-  const rows = await db.query<OutgoingRow>('select * from sequence_log($1, $2)', [
-    BATCH,
-    published,
-  ]);
-  if (rows.length > 0) await failpoint('log.sequence.after_commit');
-  return rows.map((row) => outgoingOf(db.service, row));
+async function number(db: Database, published: number | null): Promise<boolean> {
+  const rows = await db.query<{ position: bigint | null }>(
+    'select position from sequence_log($1, $2)',
+    [BATCH, published],
+  );
+  const numbered = rows[0]?.position !== null;
+  if (numbered) await failpoint('log.sequence.after_commit');
+  return numbered;
 }
 
-interface LogRow {
+/** An event as it stands in the log. */
+export interface LogRow {
   position: bigint;
   key: string;
   version: number;
@@ -202,7 +226,8 @@ export async function readLogHeads(db: Database, after: number, limit: number): 
   return heads;
 }
 
-function envelope(topic: string, row: LogRow): CloudEvent {
+/** The envelope in which an event travels. */
+export function envelope(topic: string, row: LogRow): CloudEvent {
   return {
     specversion: '1.0',
     id: `${row.key}:${row.version}`,

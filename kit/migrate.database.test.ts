@@ -6,6 +6,7 @@ import { silent } from '../tests/support/kit.ts';
 import { openPostgresBus } from './bus/postgres.ts';
 import { openDatabase } from './db.ts';
 import { Outage } from './errors.ts';
+import { emit } from './eventlog.ts';
 import { migrateAll, roleOf, rolePassword, type MigrateOptions } from './migrate.ts';
 
 const PREFIX = 'migrate_test';
@@ -91,9 +92,26 @@ describe('four processes that start at once on an empty database', () => {
     await kitchen.close();
   });
 
-  test('let a service publish and trim its own topic, and fetch what it follows', async () => {
+  test('let a service number its own log, and fetch what it follows', async () => {
     const larder = poolOf(url, 'larder');
     const kitchen = poolOf(url, 'kitchen');
+    const emitted = { key: 'soup', version: 1, type: 'SOUP_MADE', data: { salt: 1 } };
+    await kitchen.transaction((tx) => emit(tx, 'kitchen', [emitted]));
+    const fetch = `select event, position, key, data from bus.fetch('kitchen', 0, 10)`;
+    expect(await larder.query(fetch)).toEqual([]);
+    await kitchen.query('select sequence_log(10)');
+    const fetched = { event: null, position: 1n, key: 'soup', data: { salt: 1 } };
+    expect(await larder.query(fetch)).toEqual([fetched]);
+    await expect(kitchen.query(fetch)).rejects.toThrow('does not subscribe to kitchen');
+    await larder.close();
+    await kitchen.close();
+  });
+
+  test('let a service publish and trim its own topic where its log is elsewhere', async () => {
+    const busUrl = await createTestDatabase();
+    await migrateAll(optionsFor(url, { busUrl }));
+    const larder = poolOf(busUrl, 'larder');
+    const kitchen = poolOf(busUrl, 'kitchen');
     const event = { position: 1, key: 'soup', body: '{"position":1}' };
     await openPostgresBus(kitchen, silent).publish('kitchen', [event]);
     await expect(openPostgresBus(kitchen, silent).publish('larder', [event])).rejects.toThrow(

@@ -73,9 +73,10 @@ export async function migrateAll(options: MigrateOptions): Promise<Migrated[]> {
       if (url === options.busUrl)
         await setUpPostgresBus(
           owner,
-          options.services.map(({ name, consumes }) => ({
+          options.services.map(({ name, databaseUrl, consumes }) => ({
             service: name,
             role: roleOf(options.rolePrefix, name),
+            logIsHere: databaseUrl === url,
             consumes,
           })),
         );

@@ -38,9 +38,7 @@ const STATEMENTS = [
   // The planner believes that nothing is ever pending, and would join row by row (500 × 500), or,
   // with a plan made when the log was short, read all of a long one. Bounds and settings leave it
   // one way: hash the batch, read its range of the index on what has no position.
-  `create function sequence_log(batch integer, published_to bigint default 0)
-  returns table ("position" bigint, key text, version integer, type text, "time" timestamptz,
-    traceparent text, data text)
+  `create function sequence_log(batch integer, published_to bigint default 0, out "position" bigint)
   language plpgsql
   set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off as $$
   #variable_conflict use_column
@@ -54,18 +52,13 @@ const STATEMENTS = [
     select log_head.position into head from log_head for update;
     select array_agg(id order by id) into ids
     from (select id from log where position is null order by id limit batch) pending;
-    return query
-      with sequenced as (
-        update log set position = head + numbered.step
-        from unnest(ids) with ordinality as numbered (id, step)
-        where log.id = numbered.id and log.position is null
-          and log.id between ids[1] and ids[array_upper(ids, 1)]
-        returning log.position, log.key, log.version, log.type, log.time, log.traceparent,
-          log.data::text
-      )
-      select * from sequenced order by 1;
-    update log_head set position = head + coalesce(array_length(ids, 1), 0),
-      published = greatest(log_head.published, published_to);
+    update log set position = head + numbered.step
+    from unnest(ids) with ordinality as numbered (id, step)
+    where log.id = numbered.id and log.position is null
+      and log.id between ids[1] and ids[array_upper(ids, 1)];
+    sequence_log.position := head + coalesce(array_length(ids, 1), 0);
+    update log_head set position = sequence_log.position,
+      published = greatest(log_head.published, coalesce(published_to, sequence_log.position));
   end $$`,
   `create table leases (
     name text primary key,

@@ -74,6 +74,11 @@ export interface Bus {
    */
   publish(topic: string, events: readonly OutgoingEvent[]): Promise<void>;
   /**
+   * Whether subscribers are given the producer's log itself, because it lies where the engine
+   * does. Its events are published by their position alone, and no copies are made.
+   */
+  readsLog?(topic: string): Promise<boolean>;
+  /**
    * Makes the group's place in the engine exist, so that what is published from now on is kept
    * for it even while it is away. Idempotent. Called by producer and consumer before first use.
    */

@@ -1,10 +1,12 @@
 /**
- * The default bus: a table in PostgreSQL. Services reach it only through two functions, which
- * check that the caller's role publishes the topic or subscribes to it.
+ * The default bus: PostgreSQL. Of a service whose log lies in the bus's own database, subscribers
+ * read that log; of any other, a table of copies (ADR 0003). Services reach both only through
+ * functions, which check that the caller's role publishes the topic or subscribes to it.
  */
 import pg from 'pg';
 import { connectionOf, type Database } from '../db.ts';
 import { Outage } from '../errors.ts';
+import { envelope, type LogRow } from '../eventlog.ts';
 import { sleep } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import { waitForWake } from '../wake.ts';
@@ -17,7 +19,8 @@ const SET_UP = `
 create schema if not exists bus;
 create table if not exists bus.topics (
   topic text primary key,
-  publisher text not null
+  publisher text not null,
+  reads_log boolean not null
 );
 create table if not exists bus.subscriptions (
   topic text not null,
@@ -43,17 +46,30 @@ begin
   select the_topic, e.position, e.event from unnest(positions, events) as e(position, event)
   on conflict do nothing;
 end $$;
+create or replace function bus.reads_log(the_topic text) returns boolean
+language sql stable security definer set search_path = bus, pg_temp as $$
+  select t.reads_log from bus.topics t where t.topic = the_topic
+$$;
 create or replace function bus.fetch(the_topic text, after bigint, batch integer)
-returns table (event text)
+returns table (event text, "position" bigint, key text, version integer, type text,
+  "time" timestamptz, traceparent text, data json)
 language plpgsql stable security definer set search_path = bus, pg_temp as $$
+#variable_conflict use_column
 begin
   if not exists (select from bus.subscriptions s
     where s.topic = the_topic and s.subscriber = session_user)
   then raise insufficient_privilege
     using message = session_user || ' does not subscribe to ' || the_topic;
   end if;
-  return query select e.event from bus.events e
-    where e.topic = the_topic and e.position > after order by e.position limit batch;
+  if bus.reads_log(the_topic) then
+    return query execute format('select null::text, l.position, l.key, l.version, l.type, l.time,
+      l.traceparent, l.data from %I.log l where l.position > $1 order by l.position limit $2',
+      the_topic) using after, batch;
+  else
+    return query select e.event, e.position, null::text, null::integer, null::text,
+      null::timestamptz, null::text, null::json from bus.events e
+      where e.topic = the_topic and e.position > after order by e.position limit batch;
+  end if;
 end $$;
 create or replace function bus.trim(the_topic text, keep interval) returns void
 language sql security definer set search_path = bus, pg_temp as $$
@@ -70,6 +86,8 @@ $$;
 export interface BusMember {
   readonly service: string;
   readonly role: string;
+  /** Whether the log of its events lies in the bus's database, in a schema of its name. */
+  readonly logIsHere: boolean;
   /** Topics it consumes. */
   readonly consumes: readonly string[];
 }
@@ -77,11 +95,12 @@ export interface BusMember {
 /** Makes the bus schema and registers who may publish and subscribe. Run by the owner. */
 export async function setUpPostgresBus(client: pg.Client, members: readonly BusMember[]) {
   await client.query(SET_UP);
-  for (const { service, role, consumes } of members) {
+  for (const { service, role, logIsHere, consumes } of members) {
     await client.query(`grant usage on schema bus to "${role}"`);
     await client.query(
-      `insert into bus.topics values ($1, $2) on conflict (topic) do update set publisher = $2`,
-      [service, role],
+      `insert into bus.topics values ($1, $2, $3)
+       on conflict (topic) do update set publisher = $2, reads_log = $3`,
+      [service, role, logIsHere],
     );
     for (const topic of consumes)
       await client.query('insert into bus.subscriptions values ($1, $2) on conflict do nothing', [
@@ -102,6 +121,10 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
         events.map((event) => event.body),
       ]);
     },
+    async readsLog(topic) {
+      const rows = await db.query<{ reads: boolean }>('select bus.reads_log($1) as reads', [topic]);
+      return rows[0]?.reads === true;
+    },
     async declare() {},
     async subscribe({ topic, after, batchSize }, deliver) {
       const controller = new AbortController();
@@ -110,15 +133,12 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
         let position = after;
         while (!signal.aborted) {
           try {
-            const rows = await db.query<{ event: string }>(
-              'select event from bus.fetch($1, $2, $3)',
-              [topic, position, batchSize],
-            );
+            const rows = await db.query<Fetched>(FETCH, [topic, position, batchSize]);
             if (rows.length === 0) {
               await waitForWake(`bus:${topic}`, IDLE_MS, signal);
               continue;
             }
-            const events = rows.map((row) => JSON.parse(row.event) as CloudEvent);
+            const events = rows.map((row) => eventIn(topic, row));
             await deliver(events);
             position = events.at(-1)?.position ?? position;
           } catch (error) {
@@ -143,6 +163,16 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
     },
     close: () => db.close(),
   };
+}
+
+const FETCH = `select event, position, key, version, type, time, traceparent, data
+  from bus.fetch($1, $2, $3)`;
+
+/** A copy of an event, or a row of the log. */
+type Fetched = LogRow & { readonly event: string | null };
+
+function eventIn(topic: string, row: Fetched): CloudEvent {
+  return row.event === null ? envelope(topic, row) : (JSON.parse(row.event) as CloudEvent);
 }
 
 /** A plain connection as the owner of a database. */

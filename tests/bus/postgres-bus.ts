@@ -34,7 +34,9 @@ async function register(url: string, topic: string): Promise<void> {
       await owner.query(`set statement_timeout = '3s'`);
       await owner.query('select pg_advisory_lock(1)');
       const role = new URL(url).username;
-      await setUpPostgresBus(owner, [{ service: topic, role, consumes: [topic] }]);
+      await setUpPostgresBus(owner, [
+        { service: topic, role, logIsHere: false, consumes: [topic] },
+      ]);
     } finally {
       await owner.end();
     }

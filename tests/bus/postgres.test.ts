@@ -58,8 +58,8 @@ describe('postgres', () => {
     const mine = newTopic();
     const foreign = newTopic();
     await setUpPostgresBus(owner, [
-      { service: mine, role: 'stranger', consumes: [] },
-      { service: foreign, role: 'waybill', consumes: [] },
+      { service: mine, role: 'stranger', logIsHere: false, consumes: [] },
+      { service: foreign, role: 'waybill', logIsHere: false, consumes: [] },
     ]);
     await owner.end();
     const strange = new URL(url);

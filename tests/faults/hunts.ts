@@ -107,7 +107,7 @@ async function wakeZombie({ cluster, shopper }: Run): Promise<void> {
 
 /** The bus loses the first event of every order for a moment, and brings the second one. */
 async function loseFirstEvents({ cluster, shopper }: Run): Promise<void> {
-  const asOwner = (text: string) => queryAsOwner(cluster.databaseUrl(), text);
+  const asOwner = (text: string) => queryAsOwner(cluster.busUrl(), text);
   await asOwner(`create function bus.lose() returns trigger language plpgsql
       as $$ begin if new.event::json->>'version' = '1' then return null; end if; return new; end $$;
     create trigger lose before insert on bus.events for each row execute function bus.lose()`);

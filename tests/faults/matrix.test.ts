@@ -24,9 +24,10 @@ const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
     sample('postgres', 'one', [
       ['orders.accept.after_commit', 'kill', 'orders'],
       ['payments.charge.after', 'kill', 'payments'],
-      ['log.publish.after', 'duplicate', 'orders'],
+      ['log.sequence.after_commit', 'kill', 'orders'],
     ]),
     sample('postgres', 'many', [
+      ['log.publish.after', 'duplicate', 'orders'],
       ['consumer.before_commit', 'kill', 'payments'],
       ['payments.settle.before_commit', 'freeze', 'payments'],
       ['payments.refund.after', 'hang', 'payments'],

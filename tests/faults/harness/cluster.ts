@@ -41,6 +41,8 @@ export interface Cluster {
   readonly postgres: Killable;
   /** The owner's URL of the database. */
   databaseUrl(): string;
+  /** The owner's URL of the database of a bus in PostgreSQL. */
+  busUrl(): string;
   /** The process that runs a service, or the sandbox. */
   member(service: Service | 'sandbox'): Member;
   /** The second process of a service; not started. */
@@ -50,6 +52,7 @@ export interface Cluster {
 }
 
 const SECRET = 'a-secret-of-the-fault-harness';
+const JOURNAL = 'sandbox/journal.jsonl';
 const SANDBOX_SECRET = 'the-control-of-the-fault-harness';
 
 /** Quick retries and a quick provider: a run is about steps, not about waiting. */
@@ -128,13 +131,14 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
     topology: 'one',
     url,
     folder,
-    sandbox: openSandbox(controlUrl, SANDBOX_SECRET, join(dataDir, 'sandbox/journal.jsonl')),
+    sandbox: openSandbox(controlUrl, SANDBOX_SECRET, join(dataDir, JOURNAL)),
     // Its own process starts it again, or the next one on the same folder.
     postgres: {
       killBackend: () => killBackend(databaseUrl()),
       killAll: () => killServer(Number(postmaster()[0])),
     },
     databaseUrl,
+    busUrl: databaseUrl,
     member: () => whole,
     second() {
       throw new Error('there is one process');
@@ -162,6 +166,7 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
   });
   const postgres = await startPrivatePostgres(join(folder, 'database'));
   const shared = {
+    BUS_URL: postgres.busUrl,
     ...env,
     DATA_DIR: join(folder, 'data'),
     DATABASE_URL: postgres.url,
@@ -178,14 +183,13 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
       logFile: join(folder, `${name}.log`),
       readyUrl: `${urlOf(name)}/readyz`,
     });
-  const sandboxFolder = join(folder, 'sandbox');
   const sandbox = createMember({
     name: 'sandbox',
     root,
     arguments: ['serve', 'sandbox'],
     env: {
       ...shared,
-      SANDBOX_DATA_DIR: sandboxFolder,
+      SANDBOX_DATA_DIR: join(folder, 'sandbox'),
       SANDBOX_PORT: String(ports.get('sandbox')),
       SANDBOX_CONTROL_PORT: String(ports.get('control')),
       SANDBOX_CALLBACK_URL:
@@ -201,13 +205,10 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
     topology: 'many',
     url: urlOf('gateway'),
     folder,
-    sandbox: openSandbox(
-      () => urlOf('control'),
-      SANDBOX_SECRET,
-      join(sandboxFolder, 'journal.jsonl'),
-    ),
+    sandbox: openSandbox(() => urlOf('control'), SANDBOX_SECRET, join(folder, JOURNAL)),
     postgres,
     databaseUrl: () => postgres.url,
+    busUrl: () => postgres.busUrl,
     member: (name) => firsts.get(name) as Member,
     second: (service) => seconds.get(service) as Member,
     members: [...firsts.values()],

@@ -16,6 +16,11 @@ export interface Killable {
 
 export interface PrivatePostgres extends Killable {
   readonly url: string;
+  /**
+   * A database of the bus's own. In the services', subscribers read the logs themselves, and
+   * nothing is copied that could be lost on the way.
+   */
+  readonly busUrl: string;
   stop(): Promise<void>;
 }
 
@@ -23,8 +28,12 @@ export async function startPrivatePostgres(folder: string): Promise<PrivatePostg
   const port = await reservePort();
   let server = await startEmbeddedDatabase(folder, port);
   const forget = atExit(() => signal(server.pid));
+  await queryAsOwner(server.url, 'create database bus');
+  const busUrl = new URL(server.url);
+  busUrl.pathname = '/bus';
   return {
     url: server.url,
+    busUrl: busUrl.href,
     killBackend: () => killBackend(server.url),
     async killAll() {
       await killServer(server.pid);
