@@ -94,6 +94,7 @@ export const UploadReply = Type.Object(
   },
   { title: 'UploadReply', description: 'The photo is stored.' },
 );
+export type UploadReply = Static<typeof UploadReply>;
 
 const Uuid = Type.String({ format: 'uuid', maxLength: 36 });
 

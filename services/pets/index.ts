@@ -5,6 +5,8 @@ import { settings, type PetsContext } from './context.ts';
 import { petsService } from './contract.ts';
 import { internalRoutes } from './internal-routes.ts';
 import { createPets } from './migrations/0001_pets.ts';
+import { routes } from './routes.ts';
+import { registerPhotosTask } from './uploads.ts';
 
 export const pets = defineService({
   ...petsService,
@@ -12,8 +14,8 @@ export const pets = defineService({
   settings,
   migrations: { '0001_pets': createPets },
   create: (base: PetsContext) => base,
-  routes: internalRoutes,
+  routes: [...routes, ...internalRoutes],
   consumers: [orderNews],
-  tasks: [],
+  tasks: [registerPhotosTask],
   sweeps: [],
 });

@@ -26,8 +26,8 @@ const rows = <Row>(text: string, values: unknown[] = []) =>
 async function pet(status: PetStatus = 'available'): Promise<number> {
   const id = nextPet++;
   await rows(
-    `insert into pets.pets (id, name, photo_urls, tags, tag_names, status, version)
-     values ($1, 'Rex', '[]', '[]', '{}', $2, 1)`,
+    `insert into pets.pets (id, name, photo_urls, tags, status, version)
+     values ($1, 'Rex', '[]', '[]', $2, 1)`,
     [id, status],
   );
   await rows(

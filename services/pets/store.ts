@@ -159,6 +159,15 @@ export async function findPet(db: Queryable, id: number): Promise<PetRow | undef
   return rows[0];
 }
 
+/** Which photos a pet shows, and since which version; none when it is deleted. */
+export async function readShownPhotos(db: Queryable, id: number) {
+  const rows = await db.query<Pick<PetRow, 'version' | 'photo_urls'>>(
+    'select version, photo_urls from pets where id = $1',
+    [id],
+  );
+  return rows[0];
+}
+
 export async function lockPet(tx: Tx, id: number): Promise<PetRow | undefined> {
   const rows = await tx.query<PetRow>(
     `select ${COLUMNS} from pets where id = $1 and status <> 'deleted' for update`,
@@ -167,38 +176,25 @@ export async function lockPet(tx: Tx, id: number): Promise<PetRow | undefined> {
   return rows[0];
 }
 
-/** What a request says of a pet, as columns. */
-interface Content {
-  readonly name: string;
-  readonly category: string | null;
-  readonly photo_urls: string;
-  readonly tags: string;
-  readonly tag_names: readonly string[];
-}
-
-/** Keeps the fields that the contract names, and drops all others. */
-function contentOf(input: Omit<PetInput, 'id' | 'status'>): Content {
+/** What a request says of a pet; fields that the contract does not name are dropped here. */
+function contentOf(input: Omit<PetInput, 'id' | 'status'>) {
   const named = ({ id, name }: { id?: number; name?: string }) => ({
     ...(id === undefined ? {} : { id }),
     ...(name === undefined ? {} : { name }),
   });
   const tags = (input.tags ?? []).map(named);
-  const names = tags.flatMap(({ name }) => (name === undefined ? [] : [name.normalize('NFC')]));
+  const names = tags.flatMap(({ name }) => (name === undefined ? [] : [normalTag(name)]));
+  const category = input.category === undefined ? null : JSON.stringify(named(input.category));
   return {
-    name: input.name,
-    category: input.category === undefined ? null : JSON.stringify(named(input.category)),
-    photo_urls: JSON.stringify(input.photoUrls),
-    tags: JSON.stringify(tags),
-    tag_names: [...new Set(names)],
+    columns: [input.name, category, JSON.stringify(input.photoUrls), JSON.stringify(tags)],
+    tagNames: [...new Set(names)],
   };
 }
 
-const INSERT = `insert into pets as old (id, name, category, photo_urls, tags, tag_names, status,
-    version)`;
-const REVIVE = `on conflict (id) do update set name = excluded.name, category = excluded.category,
-    photo_urls = excluded.photo_urls, tags = excluded.tags, tag_names = excluded.tag_names,
-    status = excluded.status, version = old.version + 1, created_at = now(), updated_at = now()
-  where old.status = 'deleted' returning ${COLUMNS}`;
+/** A tag as it is searched: equal texts look equal. */
+export function normalTag(name: string): string {
+  return name.normalize('NFC').trim();
+}
 
 /** Inserts a pet under an id that is free, or whose pet was deleted; otherwise undefined. */
 export async function insertPet(
@@ -207,12 +203,28 @@ export async function insertPet(
   input: PetInput,
   status: PetStatus,
 ): Promise<PetRow | undefined> {
-  const { name, category, photo_urls, tags, tag_names } = contentOf(input);
+  const { columns, tagNames } = contentOf(input);
   const rows = await tx.query<PetRow>(
-    `${INSERT} values ($1, $2, $3, $4, $5, $6, $7, 1) ${REVIVE}`,
-    [id, name, category, photo_urls, tags, tag_names, status],
+    `insert into pets as old (id, name, category, photo_urls, tags, status, version)
+     values ($1, $2, $3, $4, $5, $6, 1)
+     on conflict (id) do update set name = excluded.name, category = excluded.category,
+       photo_urls = excluded.photo_urls, tags = excluded.tags, status = excluded.status,
+       version = old.version + 1, created_at = now(), updated_at = now()
+     where old.status = 'deleted' returning ${COLUMNS}`,
+    [id, ...columns, status],
   );
+  if (rows[0] !== undefined) await writeTags(tx, id, tagNames);
   return rows[0];
+}
+
+async function writeTags(tx: Tx, id: number | bigint, names: readonly string[]): Promise<void> {
+  await tx.query('delete from pet_tags where pet_id = $1 and tag <> all($2)', [id, names]);
+  if (names.length === 0) return;
+  await tx.query(
+    `insert into pet_tags (tag, pet_id) select tag, $1 from unnest($2::text[]) as names(tag)
+     on conflict do nothing`,
+    [id, names],
+  );
 }
 
 /** The first of the next `among` ids that no pet has had; undefined when each has. */
@@ -233,14 +245,15 @@ export async function replacePet(
   input: Omit<PetInput, 'id' | 'status'>,
   status: PetStatus,
 ): Promise<PetRow> {
-  const { name, category, photo_urls, tags, tag_names } = contentOf(input);
+  const { columns, tagNames } = contentOf(input);
   const rows = await tx.query<PetRow>(
-    `update pets set name = $3, category = $4, photo_urls = $5, tags = $6, tag_names = $7,
-       status = $8, version = version + 1, updated_at = now()
+    `update pets set name = $3, category = $4, photo_urls = $5, tags = $6, status = $7,
+       version = version + 1, updated_at = now()
      where id = $1 and version = $2 returning ${COLUMNS}`,
-    [row.id, row.version, name, category, photo_urls, tags, tag_names, status],
+    [row.id, row.version, ...columns, status],
   );
   if (rows[0] === undefined) throw new Error(`pet ${row.id} changed under its lock`);
+  await writeTags(tx, row.id, tagNames);
   return rows[0];
 }
 
@@ -248,11 +261,11 @@ export async function replacePet(
 export async function erasePet(tx: Tx, row: PetRow): Promise<void> {
   await tx.query(
     `update pets set status = 'deleted', name = '', category = null, photo_urls = '[]',
-       tags = '[]', tag_names = '{}', reservation_id = null, version = version + 1,
-       updated_at = now()
+       tags = '[]', reservation_id = null, version = version + 1, updated_at = now()
      where id = $1 and version = $2`,
     [row.id, row.version],
   );
+  await writeTags(tx, row.id, []);
 }
 
 /** The pet as it goes over the wire. */

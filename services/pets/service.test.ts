@@ -1,0 +1,393 @@
+/** The petstore's operations on pets, through their routes. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '@waybill/kit/ids.ts';
+import { photos } from '@waybill/photos/index.ts';
+import { queryRows } from '../../tests/support/database.ts';
+import { someone, startServices, type Running } from '../../tests/support/service.ts';
+import { until } from '../../tests/support/waybill.ts';
+import type { Pet } from './contract.ts';
+import { pets } from './index.ts';
+
+let running: Running;
+
+beforeAll(async () => {
+  running = await startServices([pets, photos]);
+});
+
+const rex = { name: 'Rex', photoUrls: ['https://example.com/rex.png'] };
+const at = '/api/v3/pet';
+const add = (body: unknown, headers = {}) => running.call('POST', at, { body, headers });
+const update = (body: unknown) => running.call('PUT', at, { body });
+const get = (id: unknown) => running.call('GET', `${at}/${String(id)}`, { as: null });
+const remove = (id: unknown) => running.call('DELETE', `${at}/${String(id)}`);
+const change = (id: unknown, query: string) => running.call('POST', `${at}/${String(id)}${query}`);
+
+async function added(body: object = rex): Promise<number> {
+  const answer = await add(body);
+  expect(answer.status).toBe(200);
+  return Number(answer.body['id']);
+}
+
+const eventsOf = (id: number) =>
+  queryRows<{ type: string; version: number; from: string | null; to: string | null }>(
+    running.databaseUrl,
+    `select type, version, data->>'from' as from, data->>'to' as to from pets.log
+     where key = $1 order by version`,
+    [String(id)],
+  );
+
+function reserve(id: number, reservation_id = newId()) {
+  const body = { reservation_id, order_id: newId(), order_number: 1, customer_id: 'ada' };
+  const as = someone('orders', 'service');
+  return running.call('POST', `/internal/pets/${id}/reserve`, { as, body });
+}
+
+describe('adding', () => {
+  test('a pet with everything shows everything', async () => {
+    const body = {
+      id: 4711,
+      ...rex,
+      category: { id: 1, name: 'Dogs' },
+      tags: [{ id: 0, name: 'friendly' }, { name: 'large' }],
+      status: 'pending',
+    };
+    const answer = await add(body);
+    expect(answer).toMatchObject({ status: 200, body });
+    expect((await get(4711)).body).toEqual(answer.body);
+    expect(await eventsOf(4711)).toEqual([
+      { type: 'PET_CREATED', version: 1, from: null, to: 'reserved' },
+    ]);
+  });
+
+  test('without id, status and tags gives it an id, and makes it available', async () => {
+    const [first, second] = [await add(rex), await add({ ...rex, id: 0 })];
+    expect(first.body).toMatchObject({ ...rex, tags: [], status: 'available' });
+    expect(first.body).not.toHaveProperty('category');
+    expect(Number(second.body['id'])).toBeGreaterThan(Number(first.body['id']));
+  });
+
+  test('finds an id though clients took the next ones', async () => {
+    const [{ next }] = (await queryRows<{ next: string }>(
+      running.databaseUrl,
+      "select nextval('pets.pet_ids') as next",
+    )) as [{ next: string }];
+    for (let step = 1; step <= 5; step++) await added({ ...rex, id: Number(next) + step });
+    expect(await added()).toBeGreaterThan(Number(next) + 5);
+  });
+
+  test('ignores fields that it does not know, at every depth', async () => {
+    const body = { ...rex, colour: 'red', category: { name: 'Dogs', x: 1 }, tags: [{ y: 2 }] };
+    const answer = await add(body);
+    expect(answer.body).toMatchObject({ category: { name: 'Dogs' }, tags: [{}] });
+    const told = JSON.stringify(answer.body);
+    for (const name of ['colour', 'x', 'y']) expect(told).not.toContain(`"${name}"`);
+  });
+
+  test('an id that is there updates the pet', async () => {
+    const id = await added({ ...rex, category: { name: 'Dogs' }, tags: [{ name: 'large' }] });
+    const answer = await add({ id, name: 'Max', photoUrls: [], status: 'sold' });
+    expect(answer.body).toEqual({ id, name: 'Max', photoUrls: [], tags: [], status: 'sold' });
+    expect((await eventsOf(id)).at(-1)).toEqual({
+      type: 'PET_UPDATED',
+      version: 2,
+      from: 'available',
+      to: 'sold',
+    });
+  });
+
+  test.each([
+    [{ photoUrls: [] }, '/name'],
+    [{ name: 'Rex' }, '/photoUrls'],
+    [{ ...rex, name: 7 }, '/name'],
+    [{ ...rex, name: '' }, '/name'],
+    [{ ...rex, name: 'x'.repeat(301) }, '/name'],
+    [{ ...rex, photoUrls: 'x' }, '/photoUrls'],
+    [{ ...rex, photoUrls: Array.from({ length: 101 }, () => 'x') }, '/photoUrls'],
+    [{ ...rex, status: 'reserved' }, '/status'],
+    [{ ...rex, status: 'unknown' }, '/status'],
+    [{ ...rex, id: 'ten' }, '/id'],
+    [{ ...rex, id: -1 }, '/id'],
+    [{ ...rex, id: 1.5 }, '/id'],
+    [{ ...rex, category: 'Dogs' }, '/category'],
+    [{ ...rex, tags: [{ name: 7 }] }, '/tags/0/name'],
+  ])('%j is refused', async (body, pointer) => {
+    const answer = await add(body);
+    expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_body' } });
+    expect(JSON.stringify(answer.body['errors'])).toContain(`"${pointer}"`);
+  });
+
+  test('twice with one key is one pet', async () => {
+    const headers = { 'idempotency-key': newId() };
+    const [one, two] = await Promise.all([add(rex, headers), add(rex, headers)]);
+    expect(one?.body).toEqual(two?.body);
+    const third = await add(rex, headers);
+    expect(third.body).toEqual(one?.body);
+    expect(third.headers['idempotent-replayed']).toBe('true');
+    const other = await add({ ...rex, name: 'Max' }, headers);
+    expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+  });
+
+  test('one id by many at once is one pet with every version', async () => {
+    const id = 880_001;
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => add({ ...rex, id, name: `Rex ${index}` })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 12 }, () => 200));
+    const events = await eventsOf(id);
+    expect(events.map(({ version }) => version)).toEqual(
+      Array.from({ length: 12 }, (_, index) => index + 1),
+    );
+    expect(events.filter(({ type }) => type === 'PET_CREATED')).toHaveLength(1);
+  });
+});
+
+describe('updating', () => {
+  test('replaces all but the status, which stays when it is not named', async () => {
+    const id = await added({ ...rex, tags: [{ name: 'large' }], status: 'sold' });
+    const answer = await update({ id, name: 'Max', photoUrls: [] });
+    expect(answer).toMatchObject({ status: 200, body: { name: 'Max', tags: [], status: 'sold' } });
+    expect((await get(id)).body).toEqual(answer.body);
+  });
+
+  test('of a pet that is not there is 404, and without an id 422', async () => {
+    expect(await update({ id: 99, ...rex })).toMatchObject({
+      status: 404,
+      body: { code: 'pet_not_found' },
+    });
+    expect((await update(rex)).status).toBe(422);
+  });
+
+  test('by query changes name, status or both, and nothing else', async () => {
+    const id = await added({ ...rex, tags: [{ name: 'large' }] });
+    expect((await change(id, '?name=Max%20II')).body).toMatchObject({
+      name: 'Max II',
+      status: 'available',
+      tags: [{ name: 'large' }],
+      photoUrls: rex.photoUrls,
+    });
+    expect((await change(id, '?status=sold')).body).toMatchObject({
+      name: 'Max II',
+      status: 'sold',
+    });
+    expect((await change(id, '?name=Rex&status=available')).status).toBe(200);
+  });
+
+  test.each([
+    '',
+    '?status=reserved',
+    '?status=',
+    '?name=',
+    '?name=%07',
+    `?name=${'x'.repeat(301)}`,
+  ])('by query "%s" is 400', async (query) => {
+    const id = await added();
+    expect(await change(id, query)).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_input' },
+    });
+    expect(await eventsOf(id)).toHaveLength(1);
+  });
+});
+
+test.each(['abc', '1.5', '1e3', '0x1', '%20', '9007199254740993', '1'.repeat(30)])(
+  'the id %s is malformed for every operation',
+  async (id) => {
+    for (const answer of [await get(id), await remove(id), await change(id, '?name=a')])
+      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_path' } });
+  },
+);
+
+test.each([99, 0, -1, 9_007_199_254_740_991])('the id %s is nobody’s', async (id) => {
+  for (const answer of [await get(id), await remove(id), await change(id, '?name=a')])
+    expect(answer).toMatchObject({ status: 404, body: { code: 'pet_not_found' } });
+});
+
+describe('deleting', () => {
+  test('is for once; the id may be used again, and its versions go on', async () => {
+    const id = await added();
+    expect((await remove(id)).status).toBe(200);
+    expect((await get(id)).status).toBe(404);
+    expect((await remove(id)).status).toBe(404);
+    expect((await update({ id, ...rex })).status).toBe(404);
+    expect((await reserve(id)).body).toMatchObject({ code: 'pet_not_found' });
+    expect((await add({ id, ...rex, name: 'Max' })).status).toBe(200);
+    expect(await eventsOf(id)).toEqual([
+      { type: 'PET_CREATED', version: 1, from: null, to: 'available' },
+      { type: 'PET_DELETED', version: 2, from: 'available', to: null },
+      { type: 'PET_CREATED', version: 3, from: null, to: 'available' },
+    ]);
+  });
+});
+
+describe('while an order holds a pet', () => {
+  async function held() {
+    const id = await added();
+    const { body } = await reserve(id);
+    const settle = (how: string) =>
+      running.call('POST', `/internal/pets/${id}/${how}`, {
+        as: someone('orders', 'service'),
+        body: { reservation_id: body['reservation_id'] },
+      });
+    return { id, settle };
+  }
+
+  test.each(['reserved', 'sold'])(
+    'and it is %s, nobody deletes it or changes its status',
+    async (how) => {
+      const { id, settle } = await held();
+      if (how === 'sold') await settle('sell');
+      const other = how === 'sold' ? 'pending' : 'sold';
+      for (const answer of [
+        await remove(id),
+        await change(id, '?status=available'),
+        await change(id, `?name=Max&status=${other}`),
+        await update({ id, ...rex, status: 'available' }),
+        await add({ id, ...rex, status: 'available' }),
+      ])
+        expect(answer).toMatchObject({ status: 409, body: { code: 'pet_reserved' } });
+      expect((await get(id)).body).toMatchObject({ name: 'Rex' });
+      // What does not touch the status is the owner's to change.
+      expect((await update({ id, ...rex, name: 'Max' })).status).toBe(200);
+      const same = how === 'sold' ? 'sold' : 'pending';
+      expect((await change(id, `?status=${same}`)).status).toBe(200);
+      await settle('release');
+      expect((await remove(id)).status).toBe(200);
+    },
+  );
+
+  test('no deletion at the same time as a reservation wins too', async () => {
+    for (let round = 0; round < 20; round++) {
+      const id = await added();
+      const [reserved, removed] = await Promise.all([reserve(id), remove(id)]);
+      const statuses = [reserved?.status, removed?.status];
+      expect([
+        [200, 409],
+        [404, 200],
+      ]).toContainEqual(statuses);
+      expect((await get(id)).status).toBe(reserved?.status);
+    }
+  });
+});
+
+describe('finding', () => {
+  const find = async (query: string) => {
+    const answer = await running.call('GET', `${at}/${query}`, { as: null });
+    return { ...answer, ids: (answer.body as unknown as Pet[]).map(({ id }) => id) };
+  };
+
+  test('by status takes one, several by comma, several by repetition, or available', async () => {
+    const available = await added({ ...rex, status: 'available' });
+    const pending = await added({ ...rex, status: 'pending' });
+    const sold = await added({ ...rex, status: 'sold' });
+    const mine = async (query: string) =>
+      (await find(`findByStatus${query}`)).ids.filter((id) =>
+        [available, pending, sold].includes(id),
+      );
+    expect(await mine('')).toEqual([available]);
+    expect(await mine('?status=pending')).toEqual([pending]);
+    expect(await mine('?status=pending,sold')).toEqual([pending, sold]);
+    expect(await mine('?status=sold&status=available')).toEqual([available, sold]);
+    expect(await mine('?status=sold&status=sold,%20pending')).toEqual([pending, sold]);
+  });
+
+  test.each(['reserved', 'x', '', 'available,x', 'AVAILABLE', '%00'])(
+    'by the status "%s" is refused',
+    async (status) => {
+      const answer = await running.call('GET', `${at}/findByStatus?status=${status}`);
+      expect(answer.status).toBe(status === '%00' ? 422 : 400);
+    },
+  );
+
+  test('by tags takes any of several, and forgets the tags of before', async () => {
+    const [red, blue] = [newId(), newId()];
+    const one = await added({ ...rex, tags: [{ name: red }, { name: red }] });
+    const two = await added({ ...rex, tags: [{ name: blue }] });
+    expect((await find(`findByTags?tags=${red}`)).ids).toEqual([one]);
+    expect((await find(`findByTags?tags=${red},${blue}`)).ids).toEqual([one, two]);
+    expect((await find(`findByTags?tags=${blue}&tags=${red}`)).ids).toEqual([one, two]);
+    expect((await find(`findByTags?tags=${newId()}`)).ids).toEqual([]);
+    await update({ id: one, ...rex, tags: [{ name: blue }] });
+    await remove(two);
+    expect((await find(`findByTags?tags=${red},${blue}`)).ids).toEqual([one]);
+    for (const query of ['', '?tags=', '?tags=,'])
+      expect((await running.call('GET', `${at}/findByTags${query}`)).status).toBe(400);
+  });
+
+  test('is bounded, and its Link leads through all of them once', async () => {
+    const tag = newId();
+    await queryRows(
+      running.databaseUrl,
+      `with made as (
+         insert into pets.pets (id, name, photo_urls, tags, status, version)
+         select 700000000 + n, 'Many', '[]', '[]', 'sold', 1 from generate_series(1, 2500) n
+         returning id)
+       insert into pets.pet_tags select $1, id from made`,
+      [tag],
+    );
+    for (const first of [`findByTags?tags=${tag}`, 'findByStatus?status=sold&status=pending']) {
+      const seen: number[] = [];
+      let next: string | undefined = `${at}/${first}`;
+      for (let pages = 0; next !== undefined; pages++) {
+        expect(pages).toBeLessThan(5);
+        const page = await find(next.slice(at.length + 1));
+        expect(page.ids.length).toBeLessThanOrEqual(1000);
+        seen.push(...page.ids);
+        next = /^<([^>]+)>; rel="next"$/.exec(String(page.headers['link']))?.[1];
+      }
+      expect(seen.filter((id) => id > 700_000_000 && id <= 700_002_500)).toHaveLength(2500);
+      expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b));
+    }
+    const { headers } = await find('findByStatus?status=sold');
+    const cursor = /cursor=([^>&]+)/.exec(String(headers['link']))?.[1];
+    const borrowed = await running.call('GET', `${at}/findByTags?tags=${tag}&cursor=${cursor}`);
+    expect(borrowed).toMatchObject({ status: 422, body: { code: 'invalid_cursor' } });
+  });
+});
+
+test('looking is for anybody, changing for whoever runs the shop', async () => {
+  const id = await added();
+  const tries = (as: Parameters<typeof someone>) => {
+    const identity = as[0] === 'nobody' ? null : someone(...as);
+    const call = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown) =>
+      running.call(method, at + path, { as: identity, ...(body === undefined ? {} : { body }) });
+    return {
+      look: [() => call('GET', `/${id}`), () => call('GET', '/findByStatus?status=available')],
+      change: [
+        () => call('POST', '', rex),
+        () => call('PUT', '', { id, ...rex }),
+        () => call('POST', `/${id}?name=Rex`),
+        () => call('POST', `/${id}/uploadImage`),
+        () => call('DELETE', `/${id}`),
+      ],
+    };
+  };
+  const refused = [
+    [['nobody'], 401],
+    [['ada', 'customer'], 403],
+    [['van', 'executor'], 403],
+  ] as const;
+  for (const [who, status] of refused) {
+    const { look, change: changes } = tries([...who] as Parameters<typeof someone>);
+    for (const one of look) expect((await one()).status).toBe(200);
+    for (const one of changes) expect((await one()).status).toBe(status);
+  }
+  for (const role of ['operator', 'admin', 'service'] as const)
+    for (const one of tries(['root', role]).change.slice(0, 3))
+      expect((await one()).status).toBe(200);
+});
+
+test('the photo service is told what a pet shows, in the end what it shows last', async () => {
+  const id = await added({ ...rex, photoUrls: ['https://example.com/0'] });
+  const album = async () => {
+    const path = `/internal/photos/albums/${id}`;
+    return (await running.call('GET', path, { as: someone('pets', 'service') })).body['urls'];
+  };
+  const shows = (urls: string[]) =>
+    until(async () => JSON.stringify(await album()) === JSON.stringify(urls));
+  await shows(['https://example.com/0']);
+  for (let step = 1; step <= 10; step++)
+    await update({ id, ...rex, photoUrls: [`https://example.com/${step}`] });
+  await shows(['https://example.com/10']);
+  await remove(id);
+  await shows([]);
+});
