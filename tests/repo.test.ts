@@ -27,7 +27,8 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'internal-routes notices owner owner-routes pet-news petstore petstore-contract ' +
     'petstore-routes petstore-store settings'
   ).split(' '),
-  pets: ['context', 'internal-routes', 'reservations'],
+  pets: ['context', 'internal-routes', 'reservations', 'uploads'],
+  photos: ['context', 'encoder', 'photo-store', 'sweeps'],
   payments: ['breaker', 'checkout', 'context', 'provider'],
 };
 
