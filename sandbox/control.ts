@@ -115,7 +115,7 @@ export function isLoopback(address: string): boolean {
 }
 
 /** Compares digests, which have one length, so that the time taken tells nothing. */
-function createSecretCheck(secret: string): (given: unknown) => boolean {
+export function createSecretCheck(secret: string): (given: unknown) => boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = digest(secret);
   return (given) => typeof given === 'string' && timingSafeEqual(digest(given), expected);

@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';
@@ -84,7 +83,12 @@ export async function startListener(
   };
 }
 
-async function listenAnywhere(server: Server, host: string, wanted: number): Promise<number> {
+/** Listens on the wanted port, or on any free one for 0. */
+export async function listenAnywhere(
+  server: Server,
+  host: string,
+  wanted: number,
+): Promise<number> {
   for (let tries = 1; ; tries += 1) {
     const port = wanted === 0 ? choosePort() : wanted;
     try {
@@ -97,7 +101,7 @@ async function listenAnywhere(server: Server, host: string, wanted: number): Pro
 }
 
 /** Somebody may have borrowed the port while it was free; usually they give it back soon. */
-async function listenAgain(server: Server, host: string, port: number): Promise<void> {
+export async function listenAgain(server: Server, host: string, port: number): Promise<void> {
   for (let tries = 1; !server.listening; tries += 1) {
     try {
       await listen(server, host, port);

@@ -1,5 +1,7 @@
 import { startSandbox } from './gateway.ts';
 import type { Sandbox } from './gateway.ts';
+import { startInbox } from './mail/inbox.ts';
+import type { Inbox } from './mail/inbox.ts';
 import { parseSettings } from './settings.ts';
 
 const parsed = parseSettings(process.env);
@@ -14,8 +16,10 @@ if (process.connected) process.on('disconnect', () => process.exit(0));
 
 let stopping = false;
 let sandbox: Sandbox;
+let inbox: Inbox;
 try {
   sandbox = await startSandbox({ ...parsed.options, onBroken: stopBroken });
+  inbox = await startInbox(parsed.inbox);
 } catch (error) {
   console.error(`sandbox: ${(error as Error).message}`);
   process.exit(1);
@@ -27,14 +31,20 @@ process.on('SIGINT', () => {
   if (!process.connected) stop();
 });
 
-const ready = { type: 'ready', port: sandbox.port, controlPort: sandbox.controlPort };
+const ready = {
+  type: 'ready',
+  port: sandbox.port,
+  controlPort: sandbox.controlPort,
+  smtpPort: inbox.smtpPort,
+  inboxPort: inbox.port,
+};
 if (process.send === undefined) console.log(JSON.stringify(ready));
 else process.send(ready);
 
 function stop(): void {
   if (stopping) return;
   stopping = true;
-  sandbox.close().then(
+  Promise.all([sandbox.close(), inbox.close()]).then(
     () => process.exit(0),
     (error: unknown) => {
       console.error('sandbox: did not stop cleanly', error);

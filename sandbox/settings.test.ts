@@ -22,6 +22,7 @@ test('what is not set has the documented default', () => {
       latencyMaxMs: 200,
       allowRemoteControl: false,
     },
+    inbox: { host: '127.0.0.1', smtpPort: 0, port: 0, secret: 'a secret', allowRemote: false },
   });
 });
 
@@ -34,6 +35,8 @@ test('everything can be set', () => {
     SANDBOX_CALLBACK_URL: 'http://gateway:8000/callbacks',
     SANDBOX_SEED: '0',
     SANDBOX_CONTROL_ANY: '1',
+    SANDBOX_SMTP_PORT: '8102',
+    SANDBOX_INBOX_PORT: '8103',
     PAYMENT_MOCK_SUCCESS_RATE: '1',
     PAYMENT_MOCK_LATENCY_MIN: '0',
     PAYMENT_MOCK_LATENCY_MAX: '0.5',
@@ -51,6 +54,7 @@ test('everything can be set', () => {
       latencyMinMs: 0,
       latencyMaxMs: 0.5,
     },
+    inbox: { host: '0.0.0.0', smtpPort: 8102, port: 8103, allowRemote: true },
   });
   expect(parseSettings({ ...environment, SANDBOX_CONTROL_PORT: '9000' })).toMatchObject({
     options: { port: 8100, controlPort: 9000 },

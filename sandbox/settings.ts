@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 
 import type { SandboxOptions } from './gateway.ts';
+import type { InboxOptions } from './mail/inbox.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type ParsedSettings =
-  | { readonly options: SandboxOptions }
+  | { readonly options: SandboxOptions; readonly inbox: InboxOptions }
   | { readonly faults: readonly string[] };
 
 const SHORTEST_SECRET = 8;
@@ -35,6 +36,13 @@ export function parseSettings(environment: Environment): ParsedSettings {
     ...(callbackUrl !== undefined && { callbackUrl }),
     ...(seed !== undefined && { seed }),
   };
+  const inbox: InboxOptions = {
+    host: options.host,
+    smtpPort: read.integer('SANDBOX_SMTP_PORT', 0, 0, 65_535),
+    port: read.integer('SANDBOX_INBOX_PORT', 0, 0, 65_535),
+    secret: options.secret,
+    allowRemote: options.allowRemoteControl ?? false,
+  };
   if (options.latencyMinMs > options.latencyMaxMs) {
     faults.push('PAYMENT_MOCK_LATENCY_MIN is above PAYMENT_MOCK_LATENCY_MAX');
   }
@@ -42,7 +50,7 @@ export function parseSettings(environment: Environment): ParsedSettings {
     faults.push('SANDBOX_CONTROL_PORT must differ from SANDBOX_PORT');
   }
   if (options.controlPort > 65_535) faults.push('SANDBOX_PORT leaves no port above it for control');
-  return faults.length > 0 ? { faults } : { options };
+  return faults.length > 0 ? { faults } : { options, inbox };
 }
 
 function createReader(environment: Environment, faults: string[]) {

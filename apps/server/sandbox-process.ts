@@ -1,4 +1,4 @@
-/** The sandbox payment gateway as a child process of `waybill serve`. */
+/** The sandbox, payment gateway and mail inbox, as a child process of `waybill serve`. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -10,6 +10,9 @@ import { deriveKey } from '@waybill/kit/secrets.ts';
 export interface SandboxProcess {
   readonly url: string;
   readonly controlUrl: string;
+  /** Where it takes mails, and where they are shown. */
+  readonly smtpUrl: string;
+  readonly inboxUrl: string;
   stop(): Promise<void>;
 }
 
@@ -64,18 +67,25 @@ export async function startSandboxProcess(options: SandboxOptions): Promise<Sand
     });
     return launched;
   };
-  const relaunch = async ({ port, controlPort }: Launched) => {
+  const relaunch = async ({ ports: { port, controlPort, smtpPort, inboxPort } }: Launched) => {
     while (!stopping) {
       await sleep(RESTART_MS);
-      const ports = { SANDBOX_PORT: String(port), SANDBOX_CONTROL_PORT: String(controlPort) };
+      const ports = {
+        SANDBOX_PORT: String(port),
+        SANDBOX_CONTROL_PORT: String(controlPort),
+        SANDBOX_SMTP_PORT: String(smtpPort),
+        SANDBOX_INBOX_PORT: String(inboxPort),
+      };
       const again = await launch(ports).catch(() => undefined);
       if (again !== undefined) return;
     }
   };
-  const { port, controlPort } = await launch({});
+  const { ports } = await launch({});
   return {
-    url: `http://127.0.0.1:${port}`,
-    controlUrl: `http://127.0.0.1:${controlPort}`,
+    url: `http://127.0.0.1:${ports.port}`,
+    controlUrl: `http://127.0.0.1:${ports.controlPort}`,
+    smtpUrl: `smtp://127.0.0.1:${ports.smtpPort}`,
+    inboxUrl: `http://127.0.0.1:${ports.inboxPort}`,
     async stop() {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -88,8 +98,15 @@ export async function startSandboxProcess(options: SandboxOptions): Promise<Sand
 
 interface Launched {
   readonly child: ChildProcess;
+  readonly ports: Ports;
+}
+
+/** What it says when it is ready. */
+interface Ports {
   readonly port: number;
   readonly controlPort: number;
+  readonly smtpPort: number;
+  readonly inboxPort: number;
 }
 
 function launchSandbox(environment: Environment): Promise<Launched> {
@@ -101,8 +118,7 @@ function launchSandbox(environment: Environment): Promise<Launched> {
       fail(new Error(`The sandbox gateway did not start (exit code ${String(code)}).`)),
     );
     child.once('message', (message) => {
-      const { port, controlPort } = message as { port: number; controlPort: number };
-      done({ child, port, controlPort });
+      done({ child, ports: message as Ports });
     });
   });
 }

@@ -77,11 +77,20 @@ async function startPrimary(
     needsSandbox ? startSandbox(early, environment, log, stops) : Promise.resolve(undefined),
   );
   if (services.length === 0) {
-    process.stderr.write(`The sandbox gateway is ready at ${sandbox?.url ?? ''}\n`);
+    process.stderr.write(
+      `The sandbox gateway is ready at ${sandbox?.url ?? ''}; it takes mails at ` +
+        `${sandbox?.smtpUrl ?? ''} and shows them at ${sandbox?.inboxUrl ?? ''}\n`,
+    );
     return;
   }
   const complete: Environment = {
-    ...(sandbox === undefined ? {} : { SANDBOX_URL: sandbox.url }),
+    ...(sandbox === undefined
+      ? {}
+      : {
+          SANDBOX_URL: sandbox.url,
+          SANDBOX_INBOX_URL: sandbox.inboxUrl,
+          ...(environment['SMTP_URL_FILE'] === undefined ? { SMTP_URL: sandbox.smtpUrl } : {}),
+        }),
     ...environment,
     ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
   };
@@ -92,7 +101,7 @@ async function startPrimary(
     collectProcessMetrics();
     const running = await runServices({ services, configuration, log });
     stops.push(() => running.stop());
-    announce(names, running.url);
+    announce(names, running.url, complete);
   }
 }
 
@@ -140,7 +149,12 @@ async function startSandbox(
   mkdirSync(dataDir, { recursive: true });
   writeFileSync(
     resolve(dataDir, 'sandbox.json'),
-    JSON.stringify({ url: sandbox.url, controlUrl: sandbox.controlUrl }),
+    JSON.stringify({
+      url: sandbox.url,
+      controlUrl: sandbox.controlUrl,
+      smtpUrl: sandbox.smtpUrl,
+      inboxUrl: sandbox.inboxUrl,
+    }),
   );
   return sandbox;
 }
@@ -192,7 +206,7 @@ async function startWorkers(
   });
   await ready;
   const { host, port } = configuration.platform;
-  announce(names, `http://${host}:${port}`);
+  announce(names, `http://${host}:${port}`, environment);
 }
 
 async function startWorker(names: readonly string[], environment: Environment, stops: Stop[]) {
@@ -204,7 +218,11 @@ async function startWorker(names: readonly string[], environment: Environment, s
   stops.push(() => running.stop());
 }
 
-function announce(names: readonly string[], url: string): void {
+function announce(names: readonly string[], url: string, environment: Environment): void {
   const what = names.length === 0 ? serviceNames.join(', ') : names.join(', ');
-  process.stderr.write(`Waybill is ready at ${url} (${what}); the API is at ${url}/docs\n`);
+  const inbox = environment['SANDBOX_INBOX_URL'];
+  process.stderr.write(
+    `Waybill is ready at ${url} (${what}); the API is at ${url}/docs` +
+      `${inbox === undefined ? '' : `, and its mails are at ${inbox}`}\n`,
+  );
 }
