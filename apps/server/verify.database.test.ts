@@ -6,6 +6,7 @@ import { createTestDatabase } from '../../tests/support/database.ts';
 import { clientFaults, harmless } from '../../tests/support/planted/client.ts';
 import { eventFaults } from '../../tests/support/planted/events.ts';
 import { journalFaults } from '../../tests/support/planted/journal.ts';
+import { ledgerFaults } from '../../tests/support/planted/ledger.ts';
 import { orderFaults } from '../../tests/support/planted/orders.ts';
 import { paymentFaults } from '../../tests/support/planted/payments.ts';
 import type { Plant } from '../../tests/support/planted/plant.ts';
@@ -16,6 +17,7 @@ const plants: readonly Plant[] = [
   ...orderFaults,
   ...paymentFaults,
   ...journalFaults,
+  ...ledgerFaults,
   ...eventFaults,
   ...clientFaults,
 ];
@@ -69,7 +71,7 @@ describe('clean books', () => {
       client: cleanCalls(),
     });
     expect(report).toMatchObject({ ok: true, quiescent: true });
-    expect(report.examined).toMatchObject({ orders: 6, payments: 5, journal_entries: 6 });
+    expect(report.examined).toMatchObject({ orders: 10, payments: 9, journal_entries: 6 });
     expect(report.verdicts.map(({ id }) => id)).toEqual(checks.map(({ id }) => id));
   });
 
@@ -114,7 +116,7 @@ test('at most so many rows are shown, and all are counted', async () => {
   const sql = "update orders.orders set status = 'PENDING'";
   const { verdicts } = await judgeWith({ sql }, { rowLimit: 2 });
   const verdict = verdicts.find(({ id }) => id === 'order-unsettled');
-  expect(verdict).toMatchObject({ state: 'violated', violations: 5 });
+  expect(verdict).toMatchObject({ state: 'violated', violations: 9 });
   expect(verdict?.rows).toHaveLength(2);
 });
 
@@ -124,6 +126,21 @@ test('in the middle of a run only what holds at every moment is judged', async (
   const safety = checks.filter(({ kind }) => kind === 'safety');
   expect(verdicts.map(({ id }) => id)).toEqual(safety.map(({ id }) => id));
   expect(ok).toBe(false);
+});
+
+test('payments from wallets are found out where there is no ledger', async () => {
+  const databaseUrl = await createTestDatabase();
+  await writeCleanBooks(databaseUrl);
+  const owner = new pg.Client({ connectionString: databaseUrl });
+  await owner.connect();
+  await owner.query('drop schema billing cascade');
+  await owner.end();
+  const { verdicts } = await verifyDatabase({ databaseUrl });
+  const violated = verdicts.filter(({ state }) => state === 'violated');
+  expect(violated.map(({ id, violations }) => `${id} ${violations}`)).toEqual([
+    'wallet-disagrees-with-payment 2',
+    'wallet-key-open 2',
+  ]);
 });
 
 describe('waiting', () => {

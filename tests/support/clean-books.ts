@@ -10,6 +10,7 @@ import { openLogger } from '@waybill/kit/logger.ts';
 import { migrate } from '@waybill/kit/run.ts';
 import { configure } from '@waybill/kit/settings.ts';
 import { loadServices } from '../../apps/server/services.ts';
+import { transferOf, writeWallets, type WalletOrder } from './clean-wallets.ts';
 
 /** One order's whole life, told once; every table is written from it. */
 interface Life {
@@ -26,6 +27,8 @@ interface Life {
     readonly refunded?: boolean;
     readonly failure?: string;
   };
+  /** Paid from the wallet, or not; left out: by card. */
+  readonly wallet?: WalletOrder['outcome'];
 }
 
 const id = (last: number) => `01980000-0000-7000-8000-${String(last).padStart(12, '0')}`;
@@ -110,6 +113,69 @@ export const lives = {
     states: [['PENDING', 'NOT_REQUIRED']],
     attempts: [],
   },
+  walletPaid: {
+    id: id(7),
+    daysAgo: 0,
+    total: 1900,
+    channel: 'checkout',
+    states: [
+      ['PENDING', 'PENDING'],
+      ['PAYMENT_PROCESSING', 'PENDING'],
+      ['CONFIRMED', 'CAPTURED'],
+    ],
+    attempts: ['SUCCEEDED'],
+    payment: { state: 'CAPTURED', events: ['STARTED', 'CAPTURED'] },
+    wallet: 'captured',
+  },
+  walletRefunded: {
+    id: id(8),
+    daysAgo: 0,
+    total: 500,
+    channel: 'checkout',
+    states: [
+      ['PENDING', 'PENDING'],
+      ['PAYMENT_PROCESSING', 'PENDING'],
+      ['CONFIRMED', 'CAPTURED'],
+      ['CANCELLED', 'CAPTURED'],
+      ['CANCELLED', 'REFUNDED'],
+    ],
+    attempts: ['SUCCEEDED'],
+    payment: { state: 'REFUNDED', events: ['STARTED', 'CAPTURED', 'REFUNDED'], refunded: true },
+    wallet: 'refunded',
+  },
+  walletDeclined: {
+    id: id(9),
+    daysAgo: 0,
+    total: 1_920_000,
+    channel: 'checkout',
+    states: [
+      ['PENDING', 'PENDING'],
+      ['PAYMENT_PROCESSING', 'PENDING'],
+      ['PAYMENT_FAILED', 'FAILED'],
+    ],
+    attempts: ['DECLINED'],
+    payment: { state: 'FAILED', events: ['STARTED', 'FAILED'], failure: 'insufficient_funds' },
+    wallet: 'declined',
+  },
+  walletGivenUp: {
+    id: id(10),
+    daysAgo: 0,
+    total: 700,
+    channel: 'checkout',
+    states: [
+      ['PENDING', 'PENDING'],
+      ['PAYMENT_PROCESSING', 'PENDING'],
+      ['PAYMENT_PROCESSING', 'PENDING'],
+      ['PAYMENT_FAILED', 'FAILED'],
+    ],
+    attempts: ['FAILED'],
+    payment: {
+      state: 'FAILED',
+      events: ['STARTED', 'ATTEMPT_FAILED', 'FAILED'],
+      failure: 'attempts_used_up',
+    },
+    wallet: 'voided',
+  },
 } as const satisfies Record<string, Life>;
 
 const all: readonly Life[] = Object.values(lives);
@@ -117,6 +183,7 @@ const all: readonly Life[] = Object.values(lives);
 /** What the provider's journal says of them. */
 export function cleanJournal(): Record<string, unknown>[] {
   return all
+    .filter(({ wallet }) => wallet === undefined)
     .flatMap((life) => {
       const money = { order_id: life.id, charge_id: `ch_${life.id}`, currency: 'USD' };
       const entry = { ...money, amount_minor: life.total, key: `${life.id}:charge` };
@@ -159,7 +226,18 @@ export async function writeCleanBooks(databaseUrl: string): Promise<void> {
   await client.connect();
   try {
     for (const life of all) await writeLife(client, life);
-    await client.query(FOLLOW);
+    await writeWallets(
+      client,
+      all.flatMap(({ id, total, wallet }) =>
+        wallet === undefined ? [] : [{ id, total, outcome: wallet }],
+      ),
+    );
+    for (const service of services.filter(({ migrations }) => migrations !== undefined))
+      await client.query(sequenced(service.name));
+    for (const { name, consumers } of services)
+      for (const { topic } of consumers)
+        if (services.some((service) => service.name === topic))
+          await client.query(followed(name, topic));
   } finally {
     await client.end();
   }
@@ -179,7 +257,7 @@ async function writeLife(client: pg.Client, life: Life): Promise<void> {
        payment_status, fulfillment_status, payment_method, items, payment_attempts,
        cancel_requested_at, version, created_at, updated_at)
      values ($1, nextval('orders.order_numbers'), $2, 'anna', 'USD', $3, $4, $5, 'UNFULFILLED',
-       'card', $6, $7, case when $4 = 'CANCELLED' then now() end, $8,
+       $10, $6, $7, case when $4 = 'CANCELLED' then now() end, $8,
        now() - make_interval(days => $9), now())`,
     [
       life.id,
@@ -191,6 +269,7 @@ async function writeLife(client: pg.Client, life: Life): Promise<void> {
       JSON.stringify(attemptRows),
       states.length,
       life.daysAgo,
+      life.wallet === undefined ? 'card' : 'wallet',
     ],
   );
   for (const [index, [to]] of states.entries())
@@ -209,7 +288,7 @@ async function writeLife(client: pg.Client, life: Life): Promise<void> {
     `insert into payments.payments (order_id, state, amount_minor, currency, provider,
        provider_reference, captured_minor, refunded_minor, attempts, failure_code, version,
        deadline_at, created_at)
-     values ($1::text::uuid, $2, $3, 'USD', 'sandbox', 'ch_' || $1::text, $4, $5, $6, $7, $8, now(),
+     values ($1::text::uuid, $2, $3, 'USD', $10, $11, $4, $5, $6, $7, $8, now(),
        now() - make_interval(days => $9))`,
     [
       life.id,
@@ -221,6 +300,8 @@ async function writeLife(client: pg.Client, life: Life): Promise<void> {
       payment.failure ?? null,
       payment.events.length,
       life.daysAgo,
+      life.wallet === undefined ? 'sandbox' : 'wallet',
+      life.wallet === undefined ? `ch_${life.id}` : transferOf(life.id),
     ],
   );
   for (const row of attemptRows)
@@ -241,14 +322,14 @@ function writeEvent(client: pg.Client, topic: string, life: Life, version: numbe
   );
 }
 
-/** Sequenced, published, and seen by everybody who follows. */
-const FOLLOW = `
-  set search_path = orders; select sequence_log(1000);
-  set search_path = payments; select sequence_log(1000);
-  update orders.log_head set published = position;
-  update payments.log_head set published = position;
-  insert into payments.inbox (topic, key, version)
-    select 'orders', key, max(version) from orders.log group by key;
-  insert into orders.inbox (topic, key, version)
-    select 'payments', key, max(version) from payments.log group by key;
-`;
+/** Everything has its position, and is published. */
+function sequenced(service: string): string {
+  return `set search_path = ${service}; select sequence_log(1000);
+    update log_head set published = position; reset search_path;`;
+}
+
+/** Everything of a topic was seen by who follows it. */
+function followed(service: string, topic: string): string {
+  return `insert into ${service}.inbox (topic, key, version)
+    select '${topic}', key, max(version) from ${topic}.log group by key`;
+}

@@ -2,6 +2,7 @@
 import type { Check } from './check.ts';
 import { clientChecks } from './client-checks.ts';
 import { consumerChecks, logChecks, taskChecks } from './event-checks.ts';
+import { ledgerChecks, walletChecks } from './ledger-checks.ts';
 import { orderChecks } from './order-checks.ts';
 import { journalChecks, paymentChecks } from './payment-checks.ts';
 
@@ -9,6 +10,8 @@ export const checks: readonly Check[] = [
   ...orderChecks,
   ...paymentChecks,
   ...journalChecks,
+  ...ledgerChecks,
+  ...walletChecks,
   ...logChecks,
   ...consumerChecks,
   ...taskChecks,

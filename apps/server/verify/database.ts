@@ -142,6 +142,7 @@ async function countRows(client: pg.Client): Promise<Record<string, number>> {
     `select (select count(*) from orders.orders) as orders,
        (select count(*) from payments.payments) as payments,
        (select count(*) from payments.attempts) as attempts,
+       (select count(*) from ledger_transfers) as transfers,
        (select count(*) from events) as events,
        (select count(*) from inboxes) as consumed_keys,
        (select count(*) from all_tasks) as tasks,

@@ -18,7 +18,7 @@ export const logChecks: readonly Check[] = [
     title: 'An event tells of a version that nothing has.',
     kind: 'safety',
     sql: `select e.topic, e.key, e.version, e.type, a.version as last from events e
-      left join aggregates a using (topic, key)
+      join judged_topics using (topic) left join aggregates a using (topic, key)
       where e.version > coalesce(a.version, 0)`,
   },
   {
@@ -86,6 +86,7 @@ export const consumerChecks: readonly Check[] = [
     kind: 'safety',
     sql: `select i.service, i.topic, i.key, i.version as seen, a.version as last from inboxes i
       join subscriptions s on s.service = i.service and s.topic = i.topic
+      join judged_topics j on j.topic = i.topic
       left join aggregates a on a.topic = i.topic and a.key = i.key
       where i.version > coalesce(a.version, 0)`,
   },

@@ -11,11 +11,22 @@ export interface Subscription {
   readonly topic: string;
 }
 
-/** Where a topic's aggregates stand: the key and version that its events speak of. */
-const aggregates: readonly { readonly topic: string; readonly key: string }[] = [
-  { topic: 'orders', key: 'id' },
-  { topic: 'payments', key: 'order_id' },
-];
+/**
+ * Where a topic's aggregates stand: the keys and versions that its events may speak of. Events of
+ * a topic that is not here are judged by themselves alone.
+ */
+const aggregates: Readonly<Record<string, string>> = {
+  orders: 'select id::text as key, version, created_at from orders.orders',
+  payments: 'select order_id::text as key, version, created_at from payments.payments',
+  // What payments asked for, payments tells.
+  billing: `select id::text as key, case kind when 'closed' then 2 else 1 end as version, created_at
+      from billing.accounts where kind in ('wallet', 'closed')
+    union all select id::text, 1, created_at from billing.transfers
+      where key is null or key like 'operation:%'`,
+};
+
+/** Without these there is nothing to judge. */
+const NEEDED = ['orders', 'payments'];
 
 const COLUMNS = {
   events: 'id, position, key, version, type, time, data',
@@ -50,12 +61,14 @@ export async function createRelations(
     );
     await client.query(`create temp view ${relation} as ${parts.join(' union all ')}`);
   }
-  const heads = aggregates.map(
-    ({ topic, key }) =>
-      `select '${topic}'::text as topic, ${key}::text as key, version, created_at
-       from ${topic}.${topic}`,
+  const judged = Object.entries(aggregates).filter(([topic]) => services.includes(topic));
+  const heads = judged.map(
+    ([topic, rows]) => `select '${topic}'::text as topic, a.* from (${rows}) a`,
   );
   await client.query(`create temp view aggregates as ${heads.join(' union all ')}`);
+  const topics = judged.map(([topic]) => `('${topic}')`).join(', ');
+  await client.query(`create temp view judged_topics (topic) as values ${topics}`);
+  await client.query(services.includes('billing') ? LEDGER : NO_LEDGER);
   await client.query(FIXED);
   await insertRows(
     client,
@@ -80,7 +93,7 @@ async function findServices(client: pg.Client): Promise<string[]> {
      group by table_schema having count(*) = 5 order by table_schema`,
   );
   const found = rows.map((row) => row.name);
-  const missing = aggregates.map(({ topic }) => topic).filter((topic) => !found.includes(topic));
+  const missing = NEEDED.filter((topic) => !found.includes(topic));
   if (missing.length > 0)
     throw new UsageFault(
       `This database has no ${missing.join(' and no ')}: "waybill serve" or "waybill migrate" ` +
@@ -114,6 +127,25 @@ create temp view journal_money as
       coalesce(sum(amount_minor) filter (where kind = 'refund'), 0) as refunded
     from journal where kind in ('charge', 'refund') group by order_id, charge_id) each_charge
   group by order_id;
+`;
+
+const LEDGER = `
+create temp view ledger_accounts as select * from billing.accounts;
+create temp view ledger_transfers as select * from billing.transfers;
+create temp view ledger_entries as select * from billing.entries;
+create temp view ledger_charges as select * from billing.charges;
+`;
+
+/** Where nobody has a wallet. */
+const NO_LEDGER = `
+create temp table ledger_accounts (id uuid, kind text, currency text, balance_minor bigint,
+  refundable_minor bigint, entries bigint);
+create temp table ledger_transfers (id uuid, type text, from_account uuid, to_account uuid,
+  amount_minor bigint, currency text, order_id text, key text);
+create temp table ledger_entries (account_id uuid, transfer_id uuid, currency text,
+  change_minor bigint);
+create temp table ledger_charges (key text, order_id text, amount_minor bigint, currency text,
+  state text, transfer_id uuid, refunded_minor bigint);
 `;
 
 /** Reads the orders' moves out of their events, once for all checks. */

@@ -42,10 +42,12 @@ const TABLES = [
     amount_minor bigint not null check (amount_minor between 1 and 900000000000000),
     currency text not null,
     order_id text check (char_length(order_id) between 1 and 128),
-    key text unique,
+    key text,
     created_at timestamptz not null default now(),
     check (from_account <> to_account)
   )`,
+  // A payment's key is unique by the charge that it belongs to.
+  `create unique index transfers_refunded_once on transfers (key) where type = 'REFUND'`,
   `create index transfers_from on transfers (from_account, id)`,
   `create index transfers_to on transfers (to_account, id)`,
   `create view entries as
@@ -201,10 +203,10 @@ const CHARGES = [
       return query select 'charge_not_found', null::uuid;
       return;
     end if;
-    select * into earlier from transfers t where t.key = new_key;
+    select * into earlier from transfers t where t.key = new_key and t.type = 'REFUND';
     if found then
-      return query select case when (earlier.type, earlier.order_id, earlier.amount_minor,
-          earlier.currency) = ('REFUND', charged.order_id, amount, money)
+      return query select case when (earlier.order_id, earlier.amount_minor, earlier.currency)
+          = (charged.order_id, amount, money)
         then 'refunded' else 'key_reused' end, earlier.id;
       return;
     end if;

@@ -45,7 +45,8 @@ export const eventFaults: readonly Plant[] = [
       set search_path = orders; select sequence_log(10);
       update log_head set published = position;
       insert into payments.inbox (topic, key, version) values ('orders', ${nobody}, 1);`,
-    also: ['effect-of-nothing'],
+    // Whoever else follows orders has not seen it.
+    also: ['effect-of-nothing', 'effect-missing'],
   },
   {
     check: 'event-of-nothing',

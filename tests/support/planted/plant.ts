@@ -26,6 +26,12 @@ export const declined = quoted('declined');
 export const refunded = quoted('refunded');
 export const withdrawn = quoted('withdrawn');
 export const reserved = quoted('reserved');
+/** The orders that were to be paid from a wallet. */
+export const wallets = {
+  paid: quoted('walletPaid'),
+  refunded: quoted('walletRefunded'),
+  givenUp: quoted('walletGivenUp'),
+};
 export const nobody = "'01980000-0000-7000-8000-00000000dead'";
 
 /** Changes an order's row. */
