@@ -21,6 +21,10 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
   ).split(' '),
   inventory: ['context', 'moves'],
   customers: ['export'],
+  dispatch: (
+    'acquire acquiring assigning context executor-routes executors settings source-cache ' +
+    'source-settings sources sweeps waiting'
+  ).split(' '),
   notifications: ['breaker', 'channels', 'context', 'templates'],
   orders: (
     'acceptance arrivals checkout checkout-contract checkout-routes contacts context ' +

@@ -10,6 +10,7 @@ const table: Readonly<Record<string, () => Promise<Service>>> = {
   inventory: async () => (await import('@waybill/inventory/index.ts')).inventory,
   customers: async () => (await import('@waybill/customers/index.ts')).customers,
   notifications: async () => (await import('@waybill/notifications/index.ts')).notifications,
+  dispatch: async () => (await import('@waybill/dispatch/index.ts')).dispatch,
   payments: async () => (await import('@waybill/payments/index.ts')).payments,
 };
 

@@ -4,6 +4,7 @@ import { inventoryService } from '@waybill/inventory/contract.ts';
 import { customersService } from '@waybill/customers/contract.ts';
 import { notificationsService } from '@waybill/notifications/contract.ts';
 import { billingService } from '@waybill/billing/contract.ts';
+import { dispatchService } from '@waybill/dispatch/contract.ts';
 import { ordersService } from '@waybill/orders/contract.ts';
 import { petsService } from '@waybill/pets/contract.ts';
 import { paymentsService } from '@waybill/payments/contract.ts';
@@ -22,6 +23,7 @@ const services: readonly Upstream[] = [
   inventoryService,
   paymentsService,
   billingService,
+  dispatchService,
 ];
 
 /** The services with all their public prefixes, those that the kit gives to each included. */

@@ -1,0 +1,41 @@
+/** What dispatch follows: orders that end, and orders that change. */
+import type { CloudEvent } from '@waybill/kit/bus/port.ts';
+import type { ConsumerDefinition } from '@waybill/kit/consumer.ts';
+import type { Tx } from '@waybill/kit/db.ts';
+import { enqueue } from '@waybill/kit/tasks.ts';
+import type { DispatchContext } from './context.ts';
+import { endOrders } from './store.ts';
+import { REPRICE } from './tasks.ts';
+
+function ended(status: string) {
+  return (tx: Tx, events: readonly CloudEvent[]): Promise<void> =>
+    endOrders(
+      tx,
+      events.map((event) => event.key),
+      status,
+    );
+}
+
+/** Asking the sources is no business of this transaction. */
+async function changed(tx: Tx, events: readonly CloudEvent[]): Promise<void> {
+  await enqueue(
+    tx,
+    events.map(({ key, version }) => ({
+      kind: REPRICE,
+      key: `${key}:${version}`,
+      payload: { order_id: key },
+    })),
+  );
+}
+
+export const orderNews: ConsumerDefinition<DispatchContext> = {
+  topic: 'orders',
+  handlers: {
+    ORDER_CANCELLED: ended('CANCELLED'),
+    ORDER_PAYMENT_FAILED: ended('PAYMENT_FAILED'),
+    ORDER_DELIVERED: ended('DELIVERED'),
+    ORDER_COMPLETED: ended('COMPLETED'),
+    ORDER_RETURNED: ended('RETURNED'),
+    ORDER_UPDATED: changed,
+  },
+};

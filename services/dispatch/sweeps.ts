@@ -1,0 +1,19 @@
+/** Upkeep: what ended goes to the past, so that a table of live assignments is what polls read. */
+import type { Sweep } from '@waybill/kit/service.ts';
+import type { DispatchContext } from './context.ts';
+import { movePast, SWEEP_ROWS, trimEndedOrders } from './store.ts';
+
+export const sweeps: readonly Sweep<DispatchContext>[] = [
+  {
+    name: 'past assignments',
+    everyMs: 1000,
+    async run({ db }) {
+      while ((await db.transaction(movePast)) === SWEEP_ROWS);
+    },
+  },
+  {
+    name: 'ended orders',
+    everyMs: 10_000,
+    run: ({ db }) => trimEndedOrders(db),
+  },
+];

@@ -1,0 +1,138 @@
+/** Dispatch in a test: beside orders that a test speaks for. */
+import { emit } from '@waybill/kit/eventlog.ts';
+import { Refusal } from '@waybill/kit/errors.ts';
+import { newId } from '@waybill/kit/ids.ts';
+import { route } from '@waybill/kit/route.ts';
+import { Identifier, Type } from '@waybill/kit/schema.ts';
+import { defineService, type ServiceContext } from '@waybill/kit/service.ts';
+import { queryRows } from './database.ts';
+import type { CallOptions, Running } from './service.ts';
+
+export interface StandInOrder {
+  id: string;
+  number: number;
+  status: string;
+  total_amount: number;
+}
+
+/** Stands where orders stands: what it knows of orders, and what it tells of them. */
+export function createStandInOrders() {
+  const orders = new Map<string, StandInOrder>();
+  const versions = new Map<string, number>();
+  let context: ServiceContext | undefined;
+  let isDown = false;
+  let calls = 0;
+  const service = defineService({
+    name: 'orders',
+    description: 'Orders that a test speaks for.',
+    paths: ['/api/v1/orders'],
+    settings: {},
+    migrations: {},
+    create: (base) => (context = base),
+    routes: [
+      route({
+        method: 'GET',
+        path: '/internal/orders/{id}',
+        access: ['service'],
+        summary: 'One order.',
+        internal: true,
+        params: Type.Object({ id: Identifier(128) }),
+        replies: { 200: { description: 'The order.' } },
+        async handle({ params }) {
+          calls++;
+          if (isDown) throw new Error('the stand-in is down');
+          const order = orders.get(params.id);
+          if (order === undefined) throw new Refusal(404, 'order_not_found', 'None.');
+          return {
+            status: 200,
+            body: {
+              ...order,
+              channel: 'delivery',
+              currency: 'USD',
+              reference: null,
+              fulfillment: { method: 'courier', address: '1 Main Street' },
+              items: [{ item_id: 'a', item_name: 'A', quantity: 1, price: order.total_amount }],
+            },
+          };
+        },
+      }),
+    ],
+    consumers: [],
+    tasks: [],
+    sweeps: [],
+  });
+  return {
+    service,
+    calls: () => calls,
+    down: (down: boolean) => void (isDown = down),
+    /** A new order, CONFIRMED unless told otherwise. */
+    place(changes: Partial<StandInOrder> = {}): StandInOrder {
+      const order = {
+        id: newId(),
+        number: 1_000_000_000 + orders.size,
+        status: 'CONFIRMED',
+        total_amount: 4.4,
+        ...changes,
+      };
+      orders.set(order.id, order);
+      return order;
+    },
+    /** Tells news of an order, after making them true. */
+    async tell(order: StandInOrder, type: string, changes: Partial<StandInOrder> = {}) {
+      Object.assign(order, changes);
+      const version = (versions.get(order.id) ?? 0) + 1;
+      versions.set(order.id, version);
+      await context?.db.transaction((tx) =>
+        emit(tx, 'orders', [{ key: order.id, version, type, data: { order_id: order.id } }]),
+      );
+    },
+  };
+}
+
+export type StandInOrders = ReturnType<typeof createStandInOrders>;
+
+const BASE = '/api/v1/dispatch';
+
+/** The doors of dispatch, as short as tests want them. */
+export function dispatchDoors(running: Running) {
+  const call =
+    (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string) =>
+    (options: CallOptions = {}) =>
+      running.call(method, BASE + path, options);
+  const post = (path: string, body?: unknown, options: CallOptions = {}) =>
+    call('POST', path)({ ...(body === undefined ? {} : { body }), ...options });
+  return {
+    call: (
+      method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+      path: string,
+      options: CallOptions = {},
+    ) => call(method, path)(options),
+    async register(executorId = `executor-${newId()}`, more: object = {}): Promise<string> {
+      const body = { executor_id: executorId, name: 'Ada', tags: ['bike'], rating: 4.8, ...more };
+      const { status } = await post('/executors', body);
+      if (status !== 201) throw new Error(`the executor was not registered: ${status}`);
+      return executorId;
+    },
+    assign: (orderId: string, executorId: string, more: object = {}, options: CallOptions = {}) =>
+      post('/assignments', { order_id: orderId, executor_id: executorId, ...more }, options),
+    reassign: (orderId: string, executorId: string) =>
+      call('PUT', `/assignments/${orderId}`)({ body: { executor_id: executorId } }),
+    cancel: (orderId: string) => call('DELETE', `/assignments/${orderId}`)(),
+    read: (orderId: string) => call('GET', `/assignments/${orderId}`)(),
+    acquire: (executorId: string, query = '', options: CallOptions = {}) =>
+      post(`/executors/${encodeURIComponent(executorId)}/acquire${query}`, undefined, options),
+    report: (executorId: string, orderId: string, word: string, epoch: number, more = {}) =>
+      post(`/executors/${executorId}/orders/${orderId}/${word}`, { epoch, ...more }),
+    /** Lets time pass for an assignment, by the database. */
+    async age(orderId: string, interval: string): Promise<void> {
+      for (const table of ['assignments', 'past_assignments'])
+        await queryRows(
+          running.databaseUrl,
+          `update dispatch.${table} set assigned_at = assigned_at - $2::interval,
+             acquired_at = acquired_at - $2::interval, ended_at = ended_at - $2::interval
+           where order_id = $1`,
+          [orderId, interval],
+        );
+    },
+  };
+}
