@@ -23,7 +23,8 @@ export const addPetstore = {
         pet_id bigint not null,
         scope text,
         key text,
-        expires_at timestamptz
+        expires_at timestamptz,
+        created_at timestamptz not null default now()
       )`.execute(db);
     await sql`
       create unique index order_claims_key on order_claims (scope, key) where key is not null
