@@ -71,7 +71,11 @@ export function openClient(options: ClientOptions): Client {
   const targetOf = (service: string): Target => {
     let target = targets.get(service);
     if (target === undefined) {
-      target = { guard: createGuard(service), agent: new Agent({ connections: 64 }), turn: 0 };
+      target = {
+        guard: createGuard(service),
+        agent: new Agent({ connections: 64, connect: { timeout: 2000 } }),
+        turn: 0,
+      };
       targets.set(service, target);
     }
     return target;
@@ -225,23 +229,49 @@ async function callRemotely(
   timeoutMs: number,
 ): Promise<RawReply> {
   const instances = topology.instancesOf(service);
-  const base = instances[target.turn++ % Math.max(1, instances.length)];
-  if (base === undefined)
+  if (instances.length === 0)
     throw new Outage(service, 'it runs neither here nor anywhere that DISCOVERY_URL names');
-  try {
-    const reply = await send(base + path, {
-      method: call.method,
-      headers,
-      dispatcher: target.agent,
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-      signal: AbortSignal.timeout(timeoutMs),
-      body: payloadOf(call) ?? null,
-    });
-    return { status: reply.statusCode, text: await reply.body.text() };
-  } catch (error) {
-    throw new Outage(service, (error as Error).message, { cause: error });
+  const first = target.turn++;
+  for (let tried = 1; ; tried++) {
+    const base = instances[(first + tried - 1) % instances.length] as string;
+    try {
+      return await sendTo(base + path, target, call, headers, timeoutMs);
+    } catch (error) {
+      // Certainly not arrived: the next instance may have the call, also one that is not idempotent.
+      const refused = NEVER_SENT.has((error as NodeJS.ErrnoException).code ?? '');
+      if (refused && tried < instances.length) continue;
+      throw new Outage(service, (error as Error).message, { cause: error });
+    }
   }
+}
+
+/** Failures before the request left. */
+const NEVER_SENT = new Set([
+  'ECONNREFUSED',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+async function sendTo(
+  url: string,
+  target: Target,
+  call: OutboundCall,
+  headers: Record<string, string>,
+  timeoutMs: number,
+): Promise<RawReply> {
+  const reply = await send(url, {
+    method: call.method,
+    headers,
+    dispatcher: target.agent,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    signal: AbortSignal.timeout(timeoutMs),
+    body: payloadOf(call) ?? null,
+  });
+  return { status: reply.statusCode, text: await reply.body.text() };
 }
 
 function parseProblem(text: string): Problem | undefined {

@@ -8,7 +8,7 @@ import { verifyDatabase } from '../../apps/server/verify/database.ts';
 import type { PrivateServer } from '../bus/servers.ts';
 import { describeTimes } from './figures.ts';
 import type { Engine } from './harness/brokers.ts';
-import type { Cluster, Topology } from './harness/cluster.ts';
+import type { Cluster, Service, Topology } from './harness/cluster.ts';
 import { keepEvidence, withRun, type Run } from './harness/run.ts';
 import { settle } from './harness/settle.ts';
 import { SETTLED } from './harness/shopper.ts';
@@ -18,6 +18,7 @@ export const KILLS = [
   'gateway',
   'orders',
   'payments',
+  'billing',
   'sandbox',
   'connection',
   'postgres',
@@ -31,6 +32,7 @@ const WEIGHTS: Readonly<Record<Kill, number>> = {
   gateway: 1,
   orders: 3,
   payments: 3,
+  billing: 2,
   sandbox: 1,
   connection: 2,
   postgres: 2,
@@ -95,7 +97,7 @@ export function runKills(options: KillsOptions): Promise<KillsReport> {
 
 function draw(count: number, engine: Engine, topology: Topology): Kill[] {
   // In one process the provider dies with the rest.
-  const impossible = topology === 'one' ? ['gateway', 'orders', 'sandbox'] : [];
+  const impossible = topology === 'one' ? ['gateway', 'orders', 'billing', 'sandbox'] : [];
   const possible = KILLS.filter(
     (kill) => !impossible.includes(kill) && (engine !== 'postgres' || !kill.startsWith('broker')),
   );
@@ -107,7 +109,7 @@ function draw(count: number, engine: Engine, topology: Topology): Kill[] {
 type ToKill = (cluster: Cluster, broker: PrivateServer | undefined) => Promise<void>;
 
 const member =
-  (name: 'gateway' | 'orders' | 'payments' | 'sandbox'): ToKill =>
+  (name: Service | 'sandbox'): ToKill =>
   async (cluster) => {
     while (!cluster.member(name).running) await pause(20);
     await cluster.member(name).kill9();
@@ -117,6 +119,7 @@ const TO_KILL: Readonly<Record<Kill, ToKill>> = {
   gateway: member('gateway'),
   orders: member('orders'),
   payments: member('payments'),
+  billing: member('billing'),
   sandbox: member('sandbox'),
   connection: async ({ postgres }) => postgres.killBackend(),
   postgres: async ({ postgres }) => postgres.killAll(),

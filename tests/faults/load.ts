@@ -20,6 +20,8 @@ const by = (token: string, status: string): Way => {
 const WAYS: readonly (readonly [number, Way])[] = [
   [60, by('tok_ok', 'CONFIRMED')],
   [5, by('tok_decline', 'PAYMENT_FAILED')],
+  [20, (shopper) => shopper.checkOut('CONFIRMED')],
+  [4, (shopper) => shopper.checkOut('PAYMENT_FAILED')],
   [3, by('tok_500', 'PAYMENT_FAILED')],
   [4, by('tok_reset_after_charge', 'CONFIRMED')],
   [4, by('tok_timeout_after_charge', 'CONFIRMED')],

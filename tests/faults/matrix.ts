@@ -55,6 +55,7 @@ function isPassed(point: FailpointName, engine: Engine, topology: Topology): boo
 /** Log and consumer are passed in both services. */
 function placesOf(point: FailpointName, topology: Topology): Pick<Cell, 'service' | 'skip'>[] {
   if (point.startsWith('orders.')) return [{ service: 'orders', skip: 0 }];
+  if (point.startsWith('billing.')) return [{ service: 'billing', skip: 0 }];
   if (!/^(log|consumer)\./.test(point)) return [{ service: 'payments', skip: 0 }];
   if (topology === 'many')
     return [
@@ -94,7 +95,7 @@ export function runCells(
   const [first] = cells;
   if (first === undefined) return Promise.resolve([]);
   const { engine, topology } = first;
-  const doubled: Service[] = topology === 'many' ? ['orders', 'payments'] : [];
+  const doubled: Service[] = topology === 'many' ? ['orders', 'payments', 'billing'] : [];
   return withRun({ engine, topology, doubled, root }, async (run) => {
     const results: CellResult[] = [];
     for (const cell of cells) {

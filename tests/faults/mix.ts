@@ -17,6 +17,10 @@ export async function placeHandful(shopper: Shopper, timeoutMs = 60_000): Promis
     cancelAtOnce(shopper, 'tok_ok', timeoutMs),
     cancelAtOnce(shopper, 'tok_timeout_after_charge', timeoutMs),
     cancelWhenPaid(shopper, timeoutMs),
+    checkOut(shopper, 'CONFIRMED', timeoutMs),
+    checkOut(shopper, 'CONFIRMED', timeoutMs),
+    checkOut(shopper, 'PAYMENT_FAILED', timeoutMs),
+    cancelCheckout(shopper, timeoutMs),
   ]);
   for (const walked of walks) if (walked.status === 'rejected') throw walked.reason as Error;
 }
@@ -24,6 +28,20 @@ export async function placeHandful(shopper: Shopper, timeoutMs = 60_000): Promis
 async function cancelAtOnce(shopper: Shopper, token: string, ms: number): Promise<void> {
   const { id } = await shopper.place({ token });
   if ((await shopper.cancel(id)) !== 'refused') await shopper.follow(id, ['CANCELLED'], ms);
+}
+
+async function checkOut(
+  shopper: Shopper,
+  expect: 'CONFIRMED' | 'PAYMENT_FAILED',
+  ms: number,
+): Promise<void> {
+  await shopper.follow(await shopper.checkOut(expect), [expect], ms);
+}
+
+async function cancelCheckout(shopper: Shopper, ms: number): Promise<void> {
+  const id = await shopper.checkOut('CONFIRMED');
+  await shopper.cancel(id);
+  await shopper.follow(id, ['CANCELLED'], ms);
 }
 
 async function cancelWhenPaid(shopper: Shopper, ms: number): Promise<void> {

@@ -18,12 +18,16 @@ export const clientChecks: readonly Check[] = [
     kind: 'liveness',
     needs: 'client',
     // A request without a key whose answer was lost may have made one order, any of them.
-    sql: `select o.id, o.number, o.created_at from orders.orders o
+    // A checkout's key is answered with the order's number once it is done.
+    sql: `with answered as (
+        select k.key, case when k.response like '{%' then (select o.id::text from orders.orders o
+            where o.number = (k.response::json->>'id')::bigint) else k.response end as order_id
+        from orders.idempotency_keys k join client c on c.idem_key = k.key
+        where c.op = 'create' and c.outcome <> 'fail')
+      select o.id, o.number, o.created_at from orders.orders o
       where not exists (select from client c
           where c.op = 'create' and c.outcome = 'ok' and c.order_id = o.id::text)
-        and not exists (select from orders.idempotency_keys k
-          join client c on c.idem_key = k.key and c.op = 'create' and c.outcome <> 'fail'
-          where k.response = o.id::text)
+        and not exists (select from answered a where a.order_id = o.id::text)
       order by o.id
       offset (select count(*) from client
         where op = 'create' and outcome = 'unknown' and idem_key is null)`,

@@ -108,7 +108,7 @@ export const orderChecks: readonly Check[] = [
     sql: `select k.scope, k.key, k.status, k.response, k.created_at from orders.idempotency_keys k
       where k.status is null or k.response is null
         or (k.response <> '' and not exists (select from orders.orders o
-          where o.id::text = case when k.response like '{%' then k.response::json->>'id'
-            else k.response end))`,
+          where case when k.response not like '{%' then o.id::text = k.response
+            else k.response::json->>'id' in (o.id::text, o.number::text) end))`,
   },
 ];

@@ -153,7 +153,7 @@ export const journalChecks: readonly Check[] = [
       left join journal_money m on m.order_id = o.id::text
       cross join lateral (
         select coalesce(m.charged_minor - m.refunded_minor, 0) as net_minor) money
-      where case
+      where o.payment_method <> 'wallet' and case
         when o.status in ('PAYMENT_FAILED', 'CANCELLED') then net_minor <> 0
         when o.status in ('PENDING', 'PAYMENT_PROCESSING') then false
         when o.payment_status = 'PARTIALLY_REFUNDED'

@@ -45,20 +45,21 @@ export function openCaller(
     // No answer, or half of one: the outcome is not known.
     const reply = await exchange(agent, url, call, attemptMs).catch(() => undefined);
     const clear = reply !== undefined && isClear(reply);
-    const body = (clear ? reply.body : {}) as { id?: string; version?: number };
+    // The checkout knows orders by their numbers.
+    const body = (clear ? reply.body : {}) as { id?: string | number; version?: number };
     const tookMs = performance.now() - begun;
     journal.record({
       client,
       op: call.op,
       outcome: !clear ? 'unknown' : reply.status < 300 ? 'ok' : 'fail',
       http: reply?.status ?? null,
-      order_id: body.id ?? call.orderId ?? null,
+      order_id: call.op === 'other' ? null : String(body.id ?? call.orderId ?? '') || null,
       idem_key: call.key ?? null,
       version: body.version ?? null,
       sent_at: new Date(Date.now() - tookMs).toISOString(),
       took_ms: Math.round(tookMs * 10) / 10,
     });
-    if (call.op === 'create' && reply?.status === 202) accepted(begun, tookMs);
+    if (call.op === 'create' && reply !== undefined && reply.status < 300) accepted(begun, tookMs);
     return clear ? reply : undefined;
   };
 

@@ -31,7 +31,15 @@ export interface ClusterOptions {
   readonly doubled?: readonly Service[];
 }
 
-export type Service = 'gateway' | 'orders' | 'payments';
+/** A process: what it is called, and what it runs. */
+const PROCESSES = {
+  gateway: ['gateway'],
+  orders: ['orders'],
+  payments: ['payments'],
+  billing: ['billing', 'customers', 'notifications'],
+} as const satisfies Record<string, readonly string[]>;
+
+export type Service = keyof typeof PROCESSES;
 
 export interface Cluster {
   readonly topology: Topology;
@@ -155,14 +163,15 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
 async function manyProcesses(options: ClusterOptions, folder: string): Promise<Cluster> {
   const { env, root } = surroundingsOf(options);
   const { doubled = [] } = options;
-  const services: readonly Service[] = ['gateway', 'orders', 'payments'];
+  const services = Object.keys(PROCESSES) as Service[];
   const ports = new Map<string, number>();
   const names = [...services, ...doubled.map((service) => `${service}-2`), 'sandbox', 'control'];
   for (const name of names) ports.set(name, await reservePort());
   const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
-  const addresses = services.map((service) => {
+  const addresses = services.flatMap((service) => {
     const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
-    return `${service}=${[urlOf(service), ...second].join('|')}`;
+    const urls = [urlOf(service), ...second].join('|');
+    return PROCESSES[service].map((name) => `${name}=${urls}`);
   });
   const postgres = await startPrivatePostgres(join(folder, 'database'));
   const shared = {
@@ -174,11 +183,11 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
     SANDBOX_URL: urlOf('sandbox'),
     DATABASE_POOL_SIZE: '6',
   };
-  const memberOf = (name: string, service: string) =>
+  const memberOf = (name: string, service: Service) =>
     createMember({
       name,
       root,
-      arguments: ['serve', service],
+      arguments: ['serve', ...PROCESSES[service]],
       env: { ...shared, PORT: String(ports.get(name)) },
       logFile: join(folder, `${name}.log`),
       readyUrl: `${urlOf(name)}/readyz`,

@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 
-export type Operation = 'create' | 'get' | 'cancel';
+export type Operation = 'create' | 'get' | 'cancel' | 'other';
 export type Outcome = 'ok' | 'fail' | 'unknown';
 
 /** In the shape that `waybill verify --client` reads. */

@@ -38,15 +38,24 @@ export async function settle(
 
 /** Orders that came to rest, but not where their token and cancellation lead. */
 async function unexpected(cluster: Cluster, shopper: Shopper): Promise<string[]> {
-  const rows = await queryAsOwner<{ id: string; status: string; failure: string | null }>(
+  const rows = await queryAsOwner<Ended>(
     cluster.databaseUrl(),
-    `select o.id, o.status, p.failure_code as failure from orders.orders o
+    `select o.id, o.number, o.status, p.failure_code as failure from orders.orders o
      left join payments.payments p on p.order_id = o.id`,
   );
+  const expectedOf = ({ id, number }: Ended) =>
+    shopper.expected.get(id) ?? shopper.expected.get(String(number));
   return rows
-    .filter(({ id, status }) => shopper.expected.get(id)?.includes(status) === false)
-    .map(
-      ({ id, status, failure }) =>
-        `unexpected-outcome: ${id} is ${status} (${failure}), not ${shopper.expected.get(id)}`,
-    );
+    .filter((row) => expectedOf(row)?.includes(row.status) === false)
+    .map((row) => {
+      const { id, status, failure } = row;
+      return `unexpected-outcome: ${id} is ${status} (${failure}), not ${expectedOf(row)}`;
+    });
+}
+
+interface Ended {
+  readonly id: string;
+  readonly number: string;
+  readonly status: string;
+  readonly failure: string | null;
 }

@@ -3,7 +3,7 @@
  * clear answer is asked again with the same key until it has one.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { openCaller, type CallerOptions } from './caller.ts';
+import { openCaller, type Caller, type CallerOptions } from './caller.ts';
 import { openClientJournal, type ClientJournal } from './journal.ts';
 
 export interface Order {
@@ -26,6 +26,8 @@ export interface Shopper {
   /** Milliseconds that each accepted order took, with the moment it was sent. */
   readonly acceptances: readonly { readonly at: number; readonly ms: number }[];
   place(wish?: Wish): Promise<Order>;
+  /** Orders and pays from a wallet that is full, or from an empty one. */
+  checkOut(expect: 'CONFIRMED' | 'PAYMENT_FAILED'): Promise<string>;
   /** `refused` when it was too late. */
   cancel(id: string): Promise<'cancelled' | 'recorded' | 'refused'>;
   get(id: string): Promise<Order>;
@@ -63,6 +65,9 @@ export function openShopper(options: ShopperOptions): Shopper {
     return reply.body as Order;
   };
 
+  const rich = once(() => openWallet(caller, `${name}-rich`, 1_000_000));
+  const poor = once(() => openWallet(caller, `${name}-poor`, 0));
+
   return {
     journal,
     expected,
@@ -76,6 +81,17 @@ export function openShopper(options: ShopperOptions): Shopper {
       const order = reply.body as Order;
       expected.set(order.id, expect);
       return order;
+    },
+    async checkOut(expect) {
+      const username = expect === 'CONFIRMED' ? await rich() : await poor();
+      const key = `${name}-${serial++}`;
+      const body = checkoutOf(username, serial);
+      const call = { op: 'create', method: 'POST', path: '/api/v1/order', body, key } as const;
+      const reply = await caller.ask(call);
+      if (reply.status !== 200) throw new Error(`a checkout was answered ${reply.status}`);
+      const id = String((reply.body as { id: number }).id);
+      expected.set(id, [expect]);
+      return id;
     },
     async cancel(id) {
       const key = `${name}-${serial++}`;
@@ -104,6 +120,31 @@ export function openShopper(options: ShopperOptions): Shopper {
       journal.close();
     },
   };
+}
+
+function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
+  let made: Promise<Value> | undefined;
+  return () => (made ??= make());
+}
+
+async function openWallet(caller: Caller, username: string, balance: number): Promise<string> {
+  const account = '/api/v1/billing/account';
+  const ask = async (path: string, body: object) => {
+    const key = `${username}-${path}`;
+    const call = { op: 'other', method: 'POST', path: `${account}/${path}`, body, key } as const;
+    const { status } = await caller.ask(call);
+    if (status >= 300) throw new Error(`${path} of a wallet was answered ${status}`);
+  };
+  await ask('new', { username });
+  const deposit = { type: 'DEPOSIT', amount: balance, account: { username } };
+  if (balance > 0) await ask('operate', deposit);
+  return username;
+}
+
+function checkoutOf(username: string, serial: number): object {
+  const price = 1 + (serial % 20);
+  const orderPositions = [{ productId: serial, price, quantity: 2 }];
+  return { username, shopId: 1, totalCost: 2 * price, orderPositions };
 }
 
 function requestOf(reference: string, serial: number, token: string): object {
