@@ -89,7 +89,7 @@ export async function cancelAssignment(
     throw new Refusal(
       409,
       'cancel_window_closed',
-      `An assignment may be cancelled for ten minutes, this one until ${current.cancellable_until}.`,
+      `An assignment may be cancelled for ten minutes: until ${current.cancellable_until}.`,
     );
   throw refusalOf(current, 'cancelled');
 }
