@@ -20,7 +20,7 @@ afterEach(stopAll);
 const sign: TokenTools['sign'] = (...parts) => tools.sign(...parts);
 const call = (token: string, url: string) => callEcho(url, token);
 
-test('limits are per subject, tell what is left, and refuse with a problem', async () => {
+test('A11 limits are per subject, tell what is left, and refuse with a problem', async () => {
   const { url } = await startGateway(
     { AUTH_MODE: 'jwt', DATA_DIR: dataDir, RATE_LIMIT: '3' },
     services,
@@ -45,7 +45,7 @@ test('limits are per subject, tell what is left, and refuse with a problem', asy
   expect((await call(bob, url)).status).toBe(200);
 });
 
-test('limits count the anonymous by address, whatever they claim; probes are free', async () => {
+test('A11 limits count the anonymous by address, whatever they claim; probes are free', async () => {
   const { url } = await startGateway({ AUTH_MODE: 'jwt', RATE_LIMIT: '5' }, services);
   const statuses: number[] = [];
   for (let count = 0; count < 7; count++) {

@@ -28,6 +28,7 @@ const order: Case = {
 };
 
 export const petstoreCases: Declarations = {
+  'GET /api/v3/pet/{petId}': 'pets are in the window',
   [`POST ${STORE}`]: {
     own: 200,
     foreign: 403,
