@@ -5,7 +5,7 @@ import { openDatabase, type Database } from '@waybill/kit/db.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { rolePassword } from '@waybill/kit/migrate.ts';
 import { queryRows } from '../../tests/support/database.ts';
-import { someone, startServices, type Running } from '../../tests/support/service.ts';
+import { SECRET, someone, startServices, type Running } from '../../tests/support/service.ts';
 import type { ChargeRequest } from './contract.ts';
 import { billing } from './index.ts';
 import { chargeWallet, postOperation, refundCharge, voidCharge, type Operation } from './store.ts';
@@ -23,7 +23,6 @@ beforeAll(async () => {
 afterAll(() => Promise.all([one.close(), two.close()]));
 
 const ROLE = 'waybill_test_billing';
-const SECRET = 'a secret of the service tests';
 
 /** A pool of the service's own role, as every process has one. */
 function connect(): Database {

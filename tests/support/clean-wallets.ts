@@ -34,8 +34,10 @@ export async function writeWallets(client: pg.Client, orders: readonly WalletOrd
   for (const order of orders) await writeCharge(client, order);
   await client.query(
     `insert into billing.log (key, version, type, data)
-     select id::text, 1, 'ACCOUNT_OPENED', '{}'::json from billing.accounts where kind in ('wallet', 'closed')
-     union all select id::text, 2, 'ACCOUNT_CLOSED', '{}' from billing.accounts where kind = 'closed'
+     select id::text, 1, 'ACCOUNT_OPENED', '{}'::json from billing.accounts
+       where kind in ('wallet', 'closed')
+     union all select id::text, 2, 'ACCOUNT_CLOSED', '{}' from billing.accounts
+       where kind = 'closed'
      union all select id::text, 1, 'TRANSFER_POSTED', '{}' from billing.transfers
        where key is null or key like 'operation:%'`,
   );

@@ -21,9 +21,9 @@ export const ledgerChecks: readonly Check[] = [
     sql: `select t.id, t.type, f.kind as from_kind, g.kind as to_kind, t.amount_minor
       from ledger_transfers t
       join ledger_accounts f on f.id = t.from_account join ledger_accounts g on g.id = t.to_account
-      where t.amount_minor <= 0 or (t.type, f.kind, g.kind) not in (('DEPOSIT', 'outside', 'wallet'),
-        ('WITHDRAW', 'wallet', 'outside'), ('PAYMENT', 'wallet', 'revenue'),
-        ('REFUND', 'revenue', 'wallet'))`,
+      where t.amount_minor <= 0 or (t.type, f.kind, g.kind) not in (
+        ('DEPOSIT', 'outside', 'wallet'), ('WITHDRAW', 'wallet', 'outside'),
+        ('PAYMENT', 'wallet', 'revenue'), ('REFUND', 'revenue', 'wallet'))`,
   },
   {
     id: 'ledger-not-zero',
