@@ -1,5 +1,6 @@
 import { afterAll, describe } from 'vitest';
 import { canRun, findRabbit, startPrivateRabbit, type PrivateServer } from '../bus/servers.ts';
+import { checkoutScenarios } from './checkout.ts';
 import { deliveryScenarios } from './delivery.ts';
 import { startApart } from './topologies.ts';
 
@@ -11,6 +12,15 @@ describe.skipIf(!canRun('separate processes', findRabbit(), 'rabbitmq-server'))(
     deliveryScenarios(async () => {
       broker = await startPrivateRabbit();
       return startApart({ broker });
+    });
+    describe('with access tokens', () => {
+      checkoutScenarios(() =>
+        startApart({
+          broker,
+          services: ['orders', 'payments', 'auth', 'billing', 'customers', 'notifications'],
+          settings: { AUTH_MODE: 'jwt' },
+        }),
+      );
     });
   },
 );
