@@ -3,6 +3,8 @@ import type { Sandbox } from './gateway.ts';
 import { startInbox } from './mail/inbox.ts';
 import type { Inbox } from './mail/inbox.ts';
 import { parseSettings } from './settings.ts';
+import { startSources } from './sources.ts';
+import type { SandboxSources } from './sources.ts';
 
 const parsed = parseSettings(process.env);
 if ('faults' in parsed) {
@@ -17,9 +19,11 @@ if (process.connected) process.on('disconnect', () => process.exit(0));
 let stopping = false;
 let sandbox: Sandbox;
 let inbox: Inbox;
+let sources: SandboxSources;
 try {
   sandbox = await startSandbox({ ...parsed.options, onBroken: stopBroken });
   inbox = await startInbox(parsed.inbox);
+  sources = await startSources(parsed.sources);
 } catch (error) {
   console.error(`sandbox: ${(error as Error).message}`);
   process.exit(1);
@@ -37,6 +41,7 @@ const ready = {
   controlPort: sandbox.controlPort,
   smtpPort: inbox.smtpPort,
   inboxPort: inbox.port,
+  sourcesPort: sources.port,
 };
 if (process.send === undefined) console.log(JSON.stringify(ready));
 else process.send(ready);
@@ -44,7 +49,7 @@ else process.send(ready);
 function stop(): void {
   if (stopping) return;
   stopping = true;
-  Promise.all([sandbox.close(), inbox.close()]).then(
+  Promise.all([sandbox.close(), inbox.close(), sources.close()]).then(
     () => process.exit(0),
     (error: unknown) => {
       console.error('sandbox: did not stop cleanly', error);

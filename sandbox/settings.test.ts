@@ -23,6 +23,7 @@ test('what is not set has the documented default', () => {
       allowRemoteControl: false,
     },
     inbox: { host: '127.0.0.1', smtpPort: 0, port: 0, secret: 'a secret', allowRemote: false },
+    sources: { host: '127.0.0.1', port: 0, secret: 'a secret', allowRemote: false },
   });
 });
 

@@ -2,11 +2,16 @@ import { readFileSync } from 'node:fs';
 
 import type { SandboxOptions } from './gateway.ts';
 import type { InboxOptions } from './mail/inbox.ts';
+import type { SourcesOptions } from './sources.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type ParsedSettings =
-  | { readonly options: SandboxOptions; readonly inbox: InboxOptions }
+  | {
+      readonly options: SandboxOptions;
+      readonly inbox: InboxOptions;
+      readonly sources: SourcesOptions;
+    }
   | { readonly faults: readonly string[] };
 
 const SHORTEST_SECRET = 8;
@@ -43,6 +48,12 @@ export function parseSettings(environment: Environment): ParsedSettings {
     secret: options.secret,
     allowRemote: options.allowRemoteControl ?? false,
   };
+  const sources: SourcesOptions = {
+    host: options.host,
+    port: read.integer('SANDBOX_SOURCES_PORT', 0, 0, 65_535),
+    secret: options.secret,
+    allowRemote: options.allowRemoteControl ?? false,
+  };
   if (options.latencyMinMs > options.latencyMaxMs) {
     faults.push('PAYMENT_MOCK_LATENCY_MIN is above PAYMENT_MOCK_LATENCY_MAX');
   }
@@ -50,7 +61,7 @@ export function parseSettings(environment: Environment): ParsedSettings {
     faults.push('SANDBOX_CONTROL_PORT must differ from SANDBOX_PORT');
   }
   if (options.controlPort > 65_535) faults.push('SANDBOX_PORT leaves no port above it for control');
-  return faults.length > 0 ? { faults } : { options, inbox };
+  return faults.length > 0 ? { faults } : { options, inbox, sources };
 }
 
 function createReader(environment: Environment, faults: string[]) {

@@ -13,6 +13,8 @@ export interface SandboxProcess {
   /** Where it takes mails, and where they are shown. */
   readonly smtpUrl: string;
   readonly inboxUrl: string;
+  /** Where it answers as the sources of an assignment. */
+  readonly sourcesUrl: string;
   stop(): Promise<void>;
 }
 
@@ -67,14 +69,15 @@ export async function startSandboxProcess(options: SandboxOptions): Promise<Sand
     });
     return launched;
   };
-  const relaunch = async ({ ports: { port, controlPort, smtpPort, inboxPort } }: Launched) => {
+  const relaunch = async ({ ports: taken }: Launched) => {
     while (!stopping) {
       await sleep(RESTART_MS);
       const ports = {
-        SANDBOX_PORT: String(port),
-        SANDBOX_CONTROL_PORT: String(controlPort),
-        SANDBOX_SMTP_PORT: String(smtpPort),
-        SANDBOX_INBOX_PORT: String(inboxPort),
+        SANDBOX_PORT: String(taken.port),
+        SANDBOX_CONTROL_PORT: String(taken.controlPort),
+        SANDBOX_SMTP_PORT: String(taken.smtpPort),
+        SANDBOX_INBOX_PORT: String(taken.inboxPort),
+        SANDBOX_SOURCES_PORT: String(taken.sourcesPort),
       };
       const again = await launch(ports).catch(() => undefined);
       if (again !== undefined) return;
@@ -86,6 +89,7 @@ export async function startSandboxProcess(options: SandboxOptions): Promise<Sand
     controlUrl: `http://127.0.0.1:${ports.controlPort}`,
     smtpUrl: `smtp://127.0.0.1:${ports.smtpPort}`,
     inboxUrl: `http://127.0.0.1:${ports.inboxPort}`,
+    sourcesUrl: `http://127.0.0.1:${ports.sourcesPort}`,
     async stop() {
       stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -107,6 +111,7 @@ interface Ports {
   readonly controlPort: number;
   readonly smtpPort: number;
   readonly inboxPort: number;
+  readonly sourcesPort: number;
 }
 
 function launchSandbox(environment: Environment): Promise<Launched> {

@@ -154,6 +154,7 @@ async function startSandbox(
       controlUrl: sandbox.controlUrl,
       smtpUrl: sandbox.smtpUrl,
       inboxUrl: sandbox.inboxUrl,
+      sourcesUrl: sandbox.sourcesUrl,
     }),
   );
   return sandbox;
