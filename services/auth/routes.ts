@@ -54,8 +54,8 @@ const enter: readonly Route<AuthContext>[] = [
     summary: 'Register: a user, a profile and a wallet account.',
     description:
       'All of it or nothing: what was made is undone when a part fails. With `login: true` the ' +
-      'answer holds tokens; a repeat with the same Idempotency-Key gets fresh ones, as long as the ' +
-      'password is still the same. A link to verify the e-mail address is mailed.',
+      'answer holds tokens; a repeat with the same Idempotency-Key gets fresh ones, as long as ' +
+      'the password is still the same. A link to verify the e-mail address is mailed.',
     body: Register,
     idempotent: true,
     replies: { 201: Registered },
@@ -134,7 +134,8 @@ const enter: readonly Route<AuthContext>[] = [
     operationId: 'logout',
     summary: 'End a session: of the refresh token, or of the access token.',
     description:
-      'Answers the same whatever the token was. Access tokens of the session are refused within 5 s.',
+      'Answers the same whatever the token was. Access tokens of the session are refused ' +
+      'within 5 s.',
     body: Logout,
     bodyOptional: true,
     replies: DONE,

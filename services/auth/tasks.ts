@@ -1,4 +1,4 @@
-/** What auth does later and regularly: undo registrations, mail links, complete users that were made by hand. */
+/** What auth does later and regularly. */
 import type { Sweep } from '@waybill/kit/service.ts';
 import type { TaskHandler } from '@waybill/kit/tasks.ts';
 import type { AuthContext } from './context.ts';

@@ -1,4 +1,4 @@
-/** Stand where customers, billing and notifications stand, as auth calls them; a test rules them. */
+/** Stand where customers, billing and notifications stand for auth, and do as a test says. */
 import { sleep } from '@waybill/kit/clock.ts';
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { emit } from '@waybill/kit/eventlog.ts';
@@ -24,27 +24,42 @@ export interface Neighbours {
   readonly contacts: Map<string, Record<string, unknown>>;
   readonly accounts: Set<string>;
   readonly mails: Mail[];
-  mood: { customers: Mood; billing: Mood; notifications: Mood; undoing: Mood };
+  readonly mood: Record<Name | 'undoing', Mood>;
   /** Tells news of a profile, version after version. */
   tell(username: string, version: number, type: string, changed?: string[]): Promise<void>;
 }
 
 type Name = 'customers' | 'billing' | 'notifications';
+type State = Pick<Neighbours, 'profiles' | 'contacts' | 'accounts' | 'mails' | 'mood'>;
 
 /** New ones, with nothing in them. */
 export function openNeighbours(): Neighbours {
   let customers: ServiceContext | undefined;
-  const named = Type.Object({ username: Type.String() });
-  const anything = Type.Record(Type.String(), Type.Unknown());
-  const internal = { access: ['service'], internal: true, summary: 'A neighbour.' } as const;
-  const replies = { 200: { description: 'Done.' }, 201: { description: 'Made.' } } as const;
-  const state: Neighbours = {
-    services: [],
+  const well: Neighbours['mood'] = {
+    customers: 'well',
+    billing: 'well',
+    notifications: 'well',
+    undoing: 'well',
+  };
+  const state: State = {
     profiles: new Map(),
     contacts: new Map(),
     accounts: new Set(),
     mails: [],
-    mood: { customers: 'well', billing: 'well', notifications: 'well', undoing: 'well' },
+    mood: well,
+  };
+  const services = [
+    standIn('customers', '/api/v1/user', customersRoutes(state), (base) => (customers = base)),
+    standIn('billing', '/api/v1/billing', billingRoutes(state)),
+    standIn('notifications', '/api/v1/notif', [
+      post(state, '/internal/notifications', 'notifications', (body) => {
+        state.mails.push(body as unknown as Mail);
+      }),
+    ]),
+  ];
+  return {
+    ...state,
+    services,
     async tell(username, version, type, changed = []) {
       if (customers === undefined) throw new Error('nobody runs');
       await customers.db.transaction((tx) =>
@@ -52,96 +67,106 @@ export function openNeighbours(): Neighbours {
       );
     },
   };
-  const inMood = async (mood: Mood, name: Name, work: () => void) => {
-    if (mood === 'refuses') throw new Refusal(409, 'refused_by_neighbour', 'It does not want to.');
-    if (mood === 'away') throw new Outage(name, 'it is away');
-    if (mood === 'hangs') await sleep(60_000);
-    work();
-    if (mood === 'after') throw new Outage(name, 'its answer was lost');
-    return { status: 200, body: {} };
-  };
-  const service = (name: Name, paths: string[], routes: Route<ServiceContext>[]): Service =>
-    defineService({
-      name,
-      description: `A stand-in for ${name}.`,
-      paths,
-      settings: {},
-      ...(name === 'customers' ? { migrations: {} } : {}),
-      create: (base) => (name === 'customers' ? (customers = base) : base),
-      routes,
-      consumers: [],
-      tasks: [],
-      sweeps: [],
-    });
-  const post = (path: string, name: Name, work: (body: Record<string, unknown>) => void) =>
+}
+
+/** A service without rooms; with `create` it has a log of its own. */
+function standIn(
+  name: Name,
+  path: string,
+  routes: Route<ServiceContext>[],
+  create?: (base: ServiceContext) => ServiceContext,
+): Service {
+  return defineService({
+    name,
+    description: `A stand-in for ${name}.`,
+    paths: [path],
+    settings: {},
+    ...(create === undefined ? {} : { migrations: {} }),
+    create: create ?? ((base) => base),
+    routes,
+    consumers: [],
+    tasks: [],
+    sweeps: [],
+  });
+}
+
+const internal = { access: ['service'], internal: true, summary: 'A neighbour.' } as const;
+const replies = { 200: { description: 'Done.' }, 201: { description: 'Made.' } } as const;
+const named = Type.Object({ username: Type.String() });
+
+async function inMood(mood: Mood, name: Name, work: () => void) {
+  if (mood === 'refuses') throw new Refusal(409, 'refused_by_neighbour', 'It does not want to.');
+  if (mood === 'away') throw new Outage(name, 'it is away');
+  if (mood === 'hangs') await sleep(60_000);
+  work();
+  if (mood === 'after') throw new Outage(name, 'its answer was lost');
+  return { status: 200, body: {} };
+}
+
+function post(
+  { mood }: State,
+  path: string,
+  name: Name,
+  work: (body: Record<string, string>) => void,
+): Route<ServiceContext> {
+  return route({
+    ...internal,
+    method: 'POST',
+    path,
+    body: Type.Record(Type.String(), Type.Unknown()),
+    replies,
+    handle: ({ body }) => inMood(mood[name], name, () => work(body as Record<string, string>)),
+  });
+}
+
+function undo(
+  { mood }: State,
+  path: string,
+  name: Name,
+  work: (username: string, registration: string) => void,
+): Route<ServiceContext> {
+  return route({
+    ...internal,
+    method: 'DELETE',
+    path: `${path}/{username}`,
+    params: named,
+    query: Type.Object({ registration_id: Type.Optional(Type.String()) }),
+    replies,
+    handle: ({ params, query }) =>
+      inMood(mood.undoing, name, () => work(params.username, query.registration_id ?? '')),
+  });
+}
+
+function customersRoutes(state: State): Route<ServiceContext>[] {
+  const path = '/internal/customers/profiles';
+  const { profiles, contacts } = state;
+  return [
+    post(state, path, 'customers', (body) => {
+      const { username = '', registration_id = '' } = body;
+      const known = profiles.get(username);
+      if (known !== undefined && known !== registration_id)
+        throw new Refusal(409, 'profile_exists', 'There is one.');
+      profiles.set(username, registration_id);
+      contacts.set(username, body);
+    }),
+    undo(state, path, 'customers', (username, registration) => {
+      if (profiles.get(username) === registration) profiles.delete(username);
+    }),
     route({
       ...internal,
-      method: 'POST',
-      path,
-      body: anything,
-      replies,
-      handle: ({ body }) => inMood(state.mood[name], name, () => work(body)),
-    });
-  const undo = (path: string, name: Name, work: (username: string, id: string) => void) =>
-    route({
-      ...internal,
-      method: 'DELETE',
-      path,
+      method: 'GET',
+      path: `${path}/{username}`,
       params: named,
-      query: Type.Object({ registration_id: Type.Optional(Type.String()) }),
       replies,
-      handle: ({ params, query }) =>
-        inMood(state.mood.undoing, name, () => work(params.username, query.registration_id ?? '')),
-    });
-  const services = [
-    service(
-      'customers',
-      ['/api/v1/user'],
-      [
-        post('/internal/customers/profiles', 'customers', (body) => {
-          const { username, registration_id } = body as Record<string, string>;
-          const known = state.profiles.get(username!);
-          if (known !== undefined && known !== registration_id)
-            throw new Refusal(409, 'profile_exists', 'There is one.');
-          state.profiles.set(username!, registration_id!);
-          state.contacts.set(username!, body);
-        }),
-        undo('/internal/customers/profiles/{username}', 'customers', (username, id) => {
-          if (state.profiles.get(username) === id) state.profiles.delete(username);
-        }),
-        route({
-          ...internal,
-          method: 'GET',
-          path: '/internal/customers/profiles/{username}',
-          params: named,
-          replies,
-          async handle({ params }) {
-            return { status: 200, body: state.contacts.get(params.username) ?? {} };
-          },
-        }),
-      ],
-    ),
-    service(
-      'billing',
-      ['/api/v1/billing'],
-      [
-        post('/internal/billing/accounts', 'billing', ({ username }) => {
-          state.accounts.add(String(username));
-        }),
-        undo('/internal/billing/accounts/{username}', 'billing', (username) => {
-          state.accounts.delete(username);
-        }),
-      ],
-    ),
-    service(
-      'notifications',
-      ['/api/v1/notif'],
-      [
-        post('/internal/notifications', 'notifications', (body) => {
-          state.mails.push(body as unknown as Mail);
-        }),
-      ],
-    ),
+      handle: async ({ params }) => ({ status: 200, body: contacts.get(params.username) ?? {} }),
+    }),
   ];
-  return Object.assign(state, { services });
+}
+
+function billingRoutes(state: State): Route<ServiceContext>[] {
+  const path = '/internal/billing/accounts';
+  return [
+    post(state, path, 'billing', ({ username = '' }) => void state.accounts.add(username)),
+    undo(state, path, 'billing', (username) => void state.accounts.delete(username)),
+  ];
 }
