@@ -7,6 +7,7 @@ const table: Readonly<Record<string, () => Promise<Service>>> = {
   billing: async () => (await import('@waybill/billing/index.ts')).billing,
   orders: async () => (await import('@waybill/orders/index.ts')).orders,
   pets: async () => (await import('@waybill/pets/index.ts')).pets,
+  photos: async () => (await import('@waybill/photos/index.ts')).photos,
   inventory: async () => (await import('@waybill/inventory/index.ts')).inventory,
   customers: async () => (await import('@waybill/customers/index.ts')).customers,
   notifications: async () => (await import('@waybill/notifications/index.ts')).notifications,

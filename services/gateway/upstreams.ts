@@ -7,6 +7,7 @@ import { billingService } from '@waybill/billing/contract.ts';
 import { dispatchService } from '@waybill/dispatch/contract.ts';
 import { ordersService } from '@waybill/orders/contract.ts';
 import { petsService } from '@waybill/pets/contract.ts';
+import { photosService } from '@waybill/photos/contract.ts';
 import { paymentsService } from '@waybill/payments/contract.ts';
 
 export interface Upstream {
@@ -20,6 +21,7 @@ const services: readonly Upstream[] = [
   notificationsService,
   ordersService,
   petsService,
+  photosService,
   inventoryService,
   paymentsService,
   billingService,
