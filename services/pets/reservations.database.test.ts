@@ -92,7 +92,7 @@ describe('reserving', () => {
     expect(await eventsOf(id)).toHaveLength(2);
   });
 
-  test('is refused at once when somebody else has the pet, it was sold, or there is none', async () => {
+  test('is refused at once when the pet is taken, was sold, or never was', async () => {
     const id = await pet();
     await reserve(id, request());
     for (const [taken, code] of [
@@ -185,7 +185,7 @@ describe('a reservation', () => {
     });
   });
 
-  test('that was released leaves the pet to the next, and has no part in what becomes of it', async () => {
+  test('that was released leaves the pet to the next, and stays out of it', async () => {
     const { id, body, settle } = await reserved();
     await settle('release');
     const next = request();

@@ -128,8 +128,8 @@ const changes: readonly Route<PetsContext>[] = [
     access: owners,
     summary: 'Upload a photo of a pet: PNG, JPEG or WebP.',
     description:
-      'It is decoded, stripped of everything but its pixels and kept as WebP, at most 2048 pixels ' +
-      'wide and high, with a thumbnail. Its address joins the photoUrls of the pet.',
+      'It is decoded, stripped of everything but its pixels and kept as WebP, at most 2048 ' +
+      'pixels wide and high, with a thumbnail. Its address joins the photoUrls of the pet.',
     params: PetPath,
     query: Type.Object(
       { additionalMetadata: Type.Optional(Type.String({ maxLength: 2000 })) },

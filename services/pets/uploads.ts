@@ -76,7 +76,7 @@ function uploadKey(idempotency: IdempotencyKey | undefined): string {
   return createHash('sha256').update(`${scope}\n${key}`).digest('hex');
 }
 
-/** Tells the photo service which photos a pet shows now; older news than it has is ignored there. */
+/** Tells the photo service which photos a pet shows now; older news is ignored there. */
 export const registerPhotosTask: TaskHandler<PetsContext> = {
   kind: REGISTER_PHOTOS,
   room: (running) => 8 - running,

@@ -1,6 +1,6 @@
 /**
- * Photos: pictures of pets. An *upload* is decoded, re-encoded and kept here; any other address that
- * a pet shows is only written down. The *owner* of an upload is whoever sent it.
+ * Photos: pictures of pets. An *upload* is decoded, re-encoded and kept here; any other address
+ * that a pet shows is only written down. The *owner* of an upload is whoever sent it.
  */
 import { Identifier, Text, Type, type Static } from '@waybill/kit/schema.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Pictures as they are kept: decoded, turned upright, made no larger than needed, and encoded anew.
- * Nothing survives that is not a pixel: no place where it was taken, no second file in the same one.
+ * Pictures as they are kept: decoded, turned upright, made no larger than needed, encoded anew.
+ * Nothing survives that is not a pixel: no place where it was taken, no second file inside.
  */
 import { ResizeFit, Transformer } from '@napi-rs/image';
 import { Outage } from '@waybill/kit/errors.ts';

@@ -47,14 +47,14 @@ function readPng(bytes: Buffer): Picture | undefined {
   return { format: 'png', width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
 }
 
-/** Markers that begin a frame, and with it tell its size: SOF0 to SOF15 but for DHT, JPG and DAC. */
+/** Markers of frames, which tell a size: SOF0 to SOF15, but for DHT, JPG and DAC among them. */
 function beginsFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 }
 
 const START_OF_SCAN = 0xda;
 
-/** The largest of all sizes that come before the first scan: decoders differ in which one counts. */
+/** The largest of all sizes before the first scan: decoders differ in which of them counts. */
 function readJpeg(bytes: Buffer): Picture | undefined {
   if (bytes.length < 4 || bytes.readUIntBE(0, 3) !== 0xff_d8_ff) return undefined;
   let [width, height] = [0, 0];
