@@ -9,6 +9,7 @@ import { journalFaults } from '../../tests/support/planted/journal.ts';
 import { ledgerFaults } from '../../tests/support/planted/ledger.ts';
 import { orderFaults } from '../../tests/support/planted/orders.ts';
 import { paymentFaults } from '../../tests/support/planted/payments.ts';
+import { harmlessPets, petFaults } from '../../tests/support/planted/pets.ts';
 import type { Plant } from '../../tests/support/planted/plant.ts';
 import { checks } from './verify/checks.ts';
 import { judgeSnapshot, prepare, verifyDatabase, type VerifyOptions } from './verify/database.ts';
@@ -18,6 +19,7 @@ const plants: readonly Plant[] = [
   ...paymentFaults,
   ...journalFaults,
   ...ledgerFaults,
+  ...petFaults,
   ...eventFaults,
   ...clientFaults,
 ];
@@ -71,7 +73,7 @@ describe('clean books', () => {
       client: cleanCalls(),
     });
     expect(report).toMatchObject({ ok: true, quiescent: true });
-    expect(report.examined).toMatchObject({ orders: 10, payments: 9, journal_entries: 6 });
+    expect(report.examined).toMatchObject({ orders: 12, payments: 9, journal_entries: 6 });
     expect(report.verdicts.map(({ id }) => id)).toEqual(checks.map(({ id }) => id));
   });
 
@@ -81,7 +83,7 @@ describe('clean books', () => {
     expect(await violated({ sql })).toEqual([]);
   });
 
-  test.each(harmless)('are silent about $name', async (plant) => {
+  test.each([...harmless, ...harmlessPets])('are silent about $name', async (plant) => {
     expect(await violated(plant)).toEqual([]);
   });
 

@@ -10,6 +10,7 @@ import { openLogger } from '@waybill/kit/logger.ts';
 import { migrate } from '@waybill/kit/run.ts';
 import { configure } from '@waybill/kit/settings.ts';
 import { loadServices } from '../../apps/server/services.ts';
+import { writePets, type PetOrder } from './clean-pets.ts';
 import { transferOf, writeWallets, type WalletOrder } from './clean-wallets.ts';
 
 /** One order's whole life, told once; every table is written from it. */
@@ -29,6 +30,8 @@ interface Life {
   };
   /** Paid from the wallet, or not; left out: by card. */
   readonly wallet?: WalletOrder['outcome'];
+  /** It is an order for a pet, which is held for it, or was. */
+  readonly hold?: PetOrder['hold'];
 }
 
 const id = (last: number) => `01980000-0000-7000-8000-${String(last).padStart(12, '0')}`;
@@ -112,6 +115,31 @@ export const lives = {
     channel: 'petstore',
     states: [['PENDING', 'NOT_REQUIRED']],
     attempts: [],
+    hold: 'held',
+  },
+  sold: {
+    id: id(11),
+    daysAgo: 0,
+    total: 0,
+    channel: 'petstore',
+    states: [
+      ['PENDING', 'NOT_REQUIRED'],
+      ['CONFIRMED', 'NOT_REQUIRED'],
+    ],
+    attempts: [],
+    hold: 'sold',
+  },
+  unwanted: {
+    id: id(12),
+    daysAgo: 0,
+    total: 0,
+    channel: 'petstore',
+    states: [
+      ['PENDING', 'NOT_REQUIRED'],
+      ['CANCELLED', 'NOT_REQUIRED'],
+    ],
+    attempts: [],
+    hold: 'released',
   },
   walletPaid: {
     id: id(7),
@@ -231,6 +259,10 @@ export async function writeCleanBooks(databaseUrl: string): Promise<void> {
       all.flatMap(({ id, total, wallet }) =>
         wallet === undefined ? [] : [{ id, total, outcome: wallet }],
       ),
+    );
+    await writePets(
+      client,
+      all.flatMap(({ id, hold }) => (hold === undefined ? [] : [{ id, hold }])),
     );
     for (const service of services.filter(({ migrations }) => migrations !== undefined))
       await client.query(sequenced(service.name));

@@ -5,6 +5,7 @@ import { consumerChecks, logChecks, taskChecks } from './event-checks.ts';
 import { ledgerChecks, walletChecks } from './ledger-checks.ts';
 import { orderChecks } from './order-checks.ts';
 import { journalChecks, paymentChecks } from './payment-checks.ts';
+import { petChecks, stockChecks } from './pet-checks.ts';
 
 export const checks: readonly Check[] = [
   ...orderChecks,
@@ -12,6 +13,8 @@ export const checks: readonly Check[] = [
   ...journalChecks,
   ...ledgerChecks,
   ...walletChecks,
+  ...petChecks,
+  ...stockChecks,
   ...logChecks,
   ...consumerChecks,
   ...taskChecks,

@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import { UsageFault } from '../services.ts';
+import { petRelations } from './pet-checks.ts';
 
 /** What a service does with events, as its definition says. */
 export interface Subscription {
@@ -23,6 +24,8 @@ const aggregates: Readonly<Record<string, string>> = {
       from billing.accounts where kind in ('wallet', 'closed')
     union all select id::text, 1, created_at from billing.transfers
       where key is null or key like 'operation:%'`,
+  pets: 'select id::text as key, version, created_at from pets.pets',
+  inventory: 'select sku as key, version, created_at from inventory.stock',
 };
 
 /** Without these there is nothing to judge. */
@@ -69,6 +72,7 @@ export async function createRelations(
   const topics = judged.map(([topic]) => `('${topic}')`).join(', ');
   await client.query(`create temp view judged_topics (topic) as values ${topics}`);
   await client.query(services.includes('billing') ? LEDGER : NO_LEDGER);
+  await client.query(petRelations(services));
   await client.query(FIXED);
   await insertRows(
     client,

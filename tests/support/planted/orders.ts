@@ -77,6 +77,7 @@ export const orderFaults: readonly Plant[] = [
     check: 'illegal-transition',
     name: 'it began in the middle',
     sql: log(step(null, 'CONFIRMED'), reserved, 1) + update("status = 'CONFIRMED'", reserved),
+    also: ['order-without-pet'],
   },
   {
     check: 'history-broken',
@@ -116,7 +117,7 @@ export const orderFaults: readonly Plant[] = [
     sql: `${unguard('orders.orders')} alter table orders.orders alter total_minor type numeric;
       ${update("total_minor = 'NaN'", reserved)}`,
     rows: 2,
-    also: ['total-differs', 'order-unsettled', 'payment-missing'],
+    also: ['total-differs', 'order-unsettled', 'payment-missing', 'pet-order-odd'],
   },
   {
     check: 'amount-unusable',

@@ -26,6 +26,8 @@ export const declined = quoted('declined');
 export const refunded = quoted('refunded');
 export const withdrawn = quoted('withdrawn');
 export const reserved = quoted('reserved');
+export const sold = quoted('sold');
+export const unwanted = quoted('unwanted');
 /** The orders that were to be paid from a wallet. */
 export const wallets = {
   paid: quoted('walletPaid'),
