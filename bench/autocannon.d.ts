@@ -12,6 +12,8 @@ declare module 'autocannon' {
     readonly body?: string;
     /** Writes a new id where `[<id>]` stands in a request. */
     readonly idReplacement?: boolean;
+    /** Sent in turns; changed before each of them is sent. */
+    readonly requests?: readonly { readonly setupRequest: (request: object) => object }[];
   }
 
   interface Result {

@@ -1,6 +1,6 @@
 /** What a topic hands over, figures with their floors and peers; and what it is given. */
 
-export type Unit = '/s' | 'ms' | 's' | 'MB' | '%';
+export type Unit = '/s' | 'µs' | 'ms' | 's' | 'MB' | '%';
 
 /** A floor or a peer, measured in the same run. */
 export interface Peer {

@@ -21,6 +21,9 @@ export interface HammerOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** An Idempotency-Key of its own for every request. */
   readonly keyed?: boolean;
+  /** Header fields, or a body, of their own for every request. */
+  readonly headersOf?: () => Readonly<Record<string, string>>;
+  readonly bodyOf?: () => string;
   readonly expect: number;
 }
 
@@ -45,6 +48,7 @@ export function hammer(url: string, options: HammerOptions): Promise<Load> {
         },
         ...(body === undefined ? {} : { body }),
         idReplacement: keyed,
+        ...(varies(options) ? { requests: [{ setupRequest: varied(options) }] } : {}),
       },
       (error, result) => {
         const trouble = error?.message ?? describeTrouble(result, odd);
@@ -57,6 +61,18 @@ export function hammer(url: string, options: HammerOptions): Promise<Load> {
       if (status === options.expect) latencies.push(ms);
       else odd.set(status, (odd.get(status) ?? 0) + 1);
     });
+  });
+}
+
+function varies({ headersOf, bodyOf }: HammerOptions): boolean {
+  return headersOf !== undefined || bodyOf !== undefined;
+}
+
+function varied({ headersOf, bodyOf }: HammerOptions) {
+  return (request: { headers?: object; body?: string }) => ({
+    ...request,
+    headers: { ...request.headers, ...headersOf?.() },
+    ...(bodyOf === undefined ? {} : { body: bodyOf() }),
   });
 }
 

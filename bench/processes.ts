@@ -102,6 +102,22 @@ export async function startBareRoute(stack: AsyncDisposableStack): Promise<Start
   });
 }
 
+/** A program of the bench's own that runs services, on a port of its own. */
+export async function startProgram(
+  stack: AsyncDisposableStack,
+  program: string,
+  parameters: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Started> {
+  const port = await freePort();
+  return startNode(stack, [program, ...parameters], {
+    folder: temporaryFolder(stack),
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/readyz',
+    env: { PORT: String(port), ...env },
+  });
+}
+
 /** A sandbox gateway with its defaults, which nobody but the bench calls. */
 export async function startSandbox(stack: AsyncDisposableStack): Promise<Started> {
   const folder = temporaryFolder(stack);

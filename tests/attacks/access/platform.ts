@@ -19,16 +19,14 @@ export interface Person {
 
 const person = (name: string, role: Role): Person => ({ name, role });
 
-/** Anna owns things, boris is another customer; so are the couriers among executors. */
 export const anna = person('anna', 'customer');
-export const boris = person('boris', 'customer');
-export const courier = person('courier-1', 'executor');
-export const rival = person('courier-2', 'executor');
+const courier = person('courier-1', 'executor');
 export const olga = person('olga', 'operator');
 export const adam = person('adam', 'admin');
 export const program = person('shop', 'service');
 
-export const everybody: readonly Person[] = [anna, boris, courier, rival, olga, adam, program];
+/** One of each role. */
+export const everybody: readonly Person[] = [anna, courier, olga, adam, program];
 
 export interface AccessPlatform {
   readonly url: string;
