@@ -83,7 +83,7 @@ export function word(template: TemplateName, filling: Filling, locale: Locale = 
 /** A header has one line, whatever was put into it. */
 export function oneLine(text: string): string {
   return text
-    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim()
     .slice(0, 200)
     .toWellFormed();
