@@ -11,6 +11,7 @@ import { queryAsOwner } from './harness/postgres.ts';
 import { withRun, type Run, type RunOptions } from './harness/run.ts';
 import { settle } from './harness/settle.ts';
 import type { Shopper } from './harness/shopper.ts';
+import { runLedger } from './ledger.ts';
 import { allCells, runCells, type Action } from './matrix.ts';
 import { placeHandful } from './mix.ts';
 
@@ -145,6 +146,12 @@ async function killFrozenBroker({ broker, shopper }: Run): Promise<void> {
   await broker?.restart();
 }
 
+/** Few wallets and many kills: everybody meets everybody, and answers are lost. */
+async function raidLedger(root: string): Promise<readonly string[]> {
+  const options = { transfers: 1500, accounts: 8, processes: 2, kills: 4, root };
+  return (await runLedger(options)).violations;
+}
+
 export const hunts = {
   everyWay: hunt({ env: SILENT }, ({ shopper }) => placeHandful(shopper, FOLLOW_MS)),
   insertHung: cornered('hang', 'orders.accept.before_insert', 'orders'),
@@ -157,6 +164,7 @@ export const hunts = {
   zombie: hunt({ env: SILENT, doubled: ['payments'] }, wakeZombie),
   firstEventsLost: hunt({}, loseFirstEvents),
   brokerFrozen: hunt({ engine: 'amqp' }, killFrozenBroker),
+  ledger: raidLedger,
 } satisfies Record<string, Hunt>;
 
 export type HuntName = keyof typeof hunts;

@@ -7,6 +7,7 @@ import { MUTANTS } from './mutants.ts';
 import { describeCatch, huntMutants } from './mutation.ts';
 import { describeHostile, runHostile } from './hostile.ts';
 import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions } from './outage.ts';
+import { describeLedger, runLedger } from './ledger.ts';
 import { describeKills, runKills } from './kills.ts';
 import { allCells, nameOf, runCells, type CellResult } from './matrix.ts';
 
@@ -18,12 +19,14 @@ export interface SoakOptions {
   readonly kills?: string;
   readonly payments?: string;
   readonly minutes?: string;
+  readonly transfers?: string;
 }
 
 /** Runs on a copy of the sources in `root`, so that edits in hours of running are not seen. */
 type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
-const table: Readonly<Record<string, SoakRun>> = { matrix, kills, hostile, outage, mutants };
+const table: Readonly<Record<string, SoakRun>> = {
+  ledger, matrix, kills, hostile, outage, mutants };
 
 export const names = Object.keys(table);
 
@@ -106,6 +109,15 @@ async function outage(options: SoakOptions, root: string): Promise<boolean> {
     held &&= faults.length === 0;
   }
   return held;
+}
+
+/** 100,000 transfers among 100 wallets; something is killed every 2,000. */
+async function ledger({ transfers = '100000' }: SoakOptions, root: string): Promise<boolean> {
+  const total = Number(transfers);
+  const options = { transfers: total, accounts: 100, processes: 4, kills: total / 2000, root };
+  const report = await runLedger(options);
+  for (const line of [...describeLedger(options, report), ...report.violations]) print(line);
+  return report.violations.length === 0;
 }
 
 async function mutants({ only = '' }: SoakOptions): Promise<boolean> {
