@@ -14,7 +14,7 @@ export function openMemoryCache(maxEntries = MAX_ENTRIES) {
   return {
     async get(key: string): Promise<Kept | undefined> {
       const entry = entries.get(key);
-      if (entry === undefined || entry.until > epochMs()) return entry;
+      if (entry !== undefined && entry.until > epochMs()) return { data: entry.data, at: entry.at };
       entries.delete(key);
       return undefined;
     },
