@@ -4,6 +4,7 @@
 //   npm run soak -- kills   [--engine postgres|amqp|redis] [--topology one] [--kills 100]
 //   npm run soak -- hostile [--payments 10000]
 //   npm run soak -- outage  [--minutes 3]
+//   npm run soak -- checkout [--minutes 0.5]
 //   npm run soak -- ledger  [--transfers 100000]
 //   npm run soak -- mutants [--only refund]
 //   npm run soak -- fuzz    [--requests 20000] [--seed N] [--lanes 8]

@@ -35,11 +35,11 @@ async function checkOut(
   expect: 'CONFIRMED' | 'PAYMENT_FAILED',
   ms: number,
 ): Promise<void> {
-  await shopper.follow(await shopper.checkOut(expect), [expect], ms);
+  await shopper.follow((await shopper.checkOut(expect)).id, [expect], ms);
 }
 
 async function cancelCheckout(shopper: Shopper, ms: number): Promise<void> {
-  const id = await shopper.checkOut('CONFIRMED');
+  const { id } = await shopper.checkOut('CONFIRMED');
   await shopper.cancel(id);
   await shopper.follow(id, ['CANCELLED'], ms);
 }

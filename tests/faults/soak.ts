@@ -4,6 +4,11 @@ import { ENGINES, type Engine } from './harness/brokers.ts';
 import type { Topology } from './harness/cluster.ts';
 import { copyTree } from './harness/tree.ts';
 import { MUTANTS } from './mutants.ts';
+import {
+  ALL_CHECKOUT_OUTAGES,
+  describeCheckoutOutage,
+  runCheckoutOutages,
+} from './checkout-outage.ts';
 import { describeCatch, huntMutants } from './mutation.ts';
 import { describeHostile, runHostile } from './hostile.ts';
 import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions } from './outage.ts';
@@ -26,7 +31,14 @@ export interface SoakOptions {
 type SoakRun = (options: SoakOptions, root: string) => Promise<boolean>;
 
 const table: Readonly<Record<string, SoakRun>> = {
-  ledger, matrix, kills, hostile, outage, mutants };
+  ledger,
+  matrix,
+  kills,
+  hostile,
+  outage,
+  checkout,
+  mutants,
+};
 
 export const names = Object.keys(table);
 
@@ -109,6 +121,17 @@ async function outage(options: SoakOptions, root: string): Promise<boolean> {
     held &&= faults.length === 0;
   }
   return held;
+}
+
+/** What a checkout asks is away, half a minute in each way, at ten checkouts a second. */
+async function checkout({ minutes = '0.5' }: SoakOptions, root: string): Promise<boolean> {
+  const reports = await runCheckoutOutages(
+    { outages: ALL_CHECKOUT_OUTAGES, perSecond: 10, seconds: Number(minutes) * 60, root },
+    (report) => {
+      for (const line of [...describeCheckoutOutage(report), ...report.violations]) print(line);
+    },
+  );
+  return reports.every(({ violations }) => violations.length === 0);
 }
 
 /** 100,000 transfers among 100 wallets; something is killed every 2,000. */

@@ -16,6 +16,7 @@ import {
   startPrivatePostgres,
   type Killable,
 } from './postgres.ts';
+import { startProxy, type Proxy } from './proxy.ts';
 import { openSandbox, type Sandbox } from './sandbox.ts';
 import { repository } from './tree.ts';
 
@@ -29,6 +30,8 @@ export interface ClusterOptions {
   readonly root?: string | undefined;
   /** Services that have a second address; `second(service)` starts who listens there. */
   readonly doubled?: readonly Service[];
+  /** Services that others reach through a proxy, which can be taken away (`many` alone). */
+  readonly proxied?: readonly Proxied[];
 }
 
 /** A process: what it is called, and what it runs. */
@@ -40,6 +43,7 @@ const PROCESSES = {
 } as const satisfies Record<string, readonly string[]>;
 
 export type Service = keyof typeof PROCESSES;
+export type Proxied = (typeof PROCESSES)[Service][number];
 
 export interface Cluster {
   readonly topology: Topology;
@@ -56,6 +60,8 @@ export interface Cluster {
   /** The second process of a service; not started. */
   second(service: Service): Member;
   readonly members: readonly Member[];
+  /** The proxy in front of a service that was to have one. */
+  proxy(service: Proxied): Proxy;
   stop(): Promise<void>;
 }
 
@@ -152,6 +158,9 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
       throw new Error('there is one process');
     },
     members: [whole],
+    proxy() {
+      throw new Error('there is one process');
+    },
     async stop() {
       await whole.stop();
       forget();
@@ -162,17 +171,21 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
 
 async function manyProcesses(options: ClusterOptions, folder: string): Promise<Cluster> {
   const { env, root } = surroundingsOf(options);
-  const { doubled = [] } = options;
+  const { doubled = [], proxied = [] } = options;
   const services = Object.keys(PROCESSES) as Service[];
   const ports = new Map<string, number>();
   const names = [...services, ...doubled.map((service) => `${service}-2`), 'sandbox', 'control'];
+  names.push(...proxied.map((service) => `${service}-proxy`));
   for (const name of names) ports.set(name, await reservePort());
   const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
   const addresses = services.flatMap((service) => {
     const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
     const urls = [urlOf(service), ...second].join('|');
-    return PROCESSES[service].map((name) => `${name}=${urls}`);
+    return PROCESSES[service].map((name) =>
+      proxied.includes(name) ? `${name}=${urlOf(`${name}-proxy`)}` : `${name}=${urls}`,
+    );
   });
+  const proxies = await startProxies(ports, proxied);
   const postgres = await startPrivatePostgres(join(folder, 'database'));
   const shared = {
     BUS_URL: postgres.busUrl,
@@ -221,10 +234,26 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
     member: (name) => firsts.get(name) as Member,
     second: (service) => seconds.get(service) as Member,
     members: [...firsts.values()],
+    proxy: (service) => proxies.get(service) as Proxy,
     async stop() {
       await Promise.all([...firsts.values(), ...seconds.values()].map((one) => one.stop()));
+      await Promise.all([...proxies.values()].map((one) => one.stop()));
       await postgres.stop();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+async function startProxies(
+  ports: ReadonlyMap<string, number>,
+  proxied: readonly Proxied[],
+): Promise<Map<Proxied, Proxy>> {
+  const proxies = new Map<Proxied, Proxy>();
+  const services = Object.keys(PROCESSES) as Service[];
+  for (const name of proxied) {
+    const owner = services.find((service) => PROCESSES[service].some((one) => one === name));
+    const [port, target] = [ports.get(`${name}-proxy`), ports.get(owner ?? '')];
+    proxies.set(name, await startProxy(port as number, target as number));
+  }
+  return proxies;
 }

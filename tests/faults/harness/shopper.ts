@@ -27,7 +27,7 @@ export interface Shopper {
   readonly acceptances: readonly { readonly at: number; readonly ms: number }[];
   place(wish?: Wish): Promise<Order>;
   /** Orders and pays from a wallet that is full, or from an empty one. */
-  checkOut(expect: 'CONFIRMED' | 'PAYMENT_FAILED'): Promise<string>;
+  checkOut(expect: 'CONFIRMED' | 'PAYMENT_FAILED'): Promise<Answered>;
   /** `refused` when it was too late. */
   cancel(id: string): Promise<'cancelled' | 'recorded' | 'refused'>;
   get(id: string): Promise<Order>;
@@ -40,6 +40,12 @@ export interface Wish {
   readonly token?: string;
   /** What must come of it; `CONFIRMED` when left out. */
   readonly expect?: readonly string[];
+}
+
+export interface Answered {
+  readonly id: string;
+  readonly status: string;
+  readonly ms: number;
 }
 
 export const SETTLED = ['CONFIRMED', 'PAYMENT_FAILED', 'CANCELLED'];
@@ -68,6 +74,20 @@ export function openShopper(options: ShopperOptions): Shopper {
   const rich = once(() => openWallet(caller, `${name}-rich`, 1_000_000));
   const poor = once(() => openWallet(caller, `${name}-poor`, 0));
 
+  const checkOut = async (expect: 'CONFIRMED' | 'PAYMENT_FAILED'): Promise<Answered> => {
+    const username = expect === 'CONFIRMED' ? await rich() : await poor();
+    const key = `${name}-${serial++}`;
+    const body = checkoutOf(username, serial);
+    const call = { op: 'create', method: 'POST', path: '/api/v1/order', body, key } as const;
+    const begun = performance.now();
+    const reply = await caller.ask(call);
+    const ms = performance.now() - begun;
+    if (reply.status !== 200) throw new Error(`a checkout was answered ${reply.status}`);
+    const { id, status } = reply.body as { id: number; status: string };
+    expected.set(String(id), [expect]);
+    return { id: String(id), status, ms };
+  };
+
   return {
     journal,
     expected,
@@ -82,17 +102,7 @@ export function openShopper(options: ShopperOptions): Shopper {
       expected.set(order.id, expect);
       return order;
     },
-    async checkOut(expect) {
-      const username = expect === 'CONFIRMED' ? await rich() : await poor();
-      const key = `${name}-${serial++}`;
-      const body = checkoutOf(username, serial);
-      const call = { op: 'create', method: 'POST', path: '/api/v1/order', body, key } as const;
-      const reply = await caller.ask(call);
-      if (reply.status !== 200) throw new Error(`a checkout was answered ${reply.status}`);
-      const id = String((reply.body as { id: number }).id);
-      expected.set(id, [expect]);
-      return id;
-    },
+    checkOut,
     async cancel(id) {
       const key = `${name}-${serial++}`;
       const path = `/api/v1/orders/${id}/cancel`;
