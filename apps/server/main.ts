@@ -34,6 +34,7 @@ Begin with:
   $ waybill verify --wait 30`,
     );
   addServing(program);
+  addUsers(program);
   addLooking(program);
   addTrying(program);
   return program;
@@ -91,6 +92,76 @@ Example:
   $ DATABASE_URL=postgres://… waybill serve payments`,
     )
     .action(async (options) => (await import('./commands/database.ts')).runDatabase(options));
+}
+
+function addUsers(program: Command): void {
+  const user = program
+    .command('user')
+    .description('Users: make them, find them, say what they may do.')
+    .summary('make and change users; makes the first admin')
+    .addHelpText(
+      'after',
+      `
+Works on DATABASE_URL, or on the embedded database, whether or not a Waybill runs. Passwords come
+from standard input, or are made here and printed once.
+
+Examples:
+  $ waybill user create anna --role admin --email anna@example.com
+  $ waybill user create ben --role executor --executor courier-7 --password-stdin < file
+  $ waybill user grant carla operator`,
+    );
+  const load = () => import('./commands/user.ts');
+  const stdin = ['--password-stdin', 'read the password from standard input'] as const;
+  const executor = ['--executor <id>', 'the executor that an executor is'] as const;
+  user
+    .command('create')
+    .description('Make a user; a customer gets a profile and a wallet account as well.')
+    .argument('<username>')
+    .option('--role <role...>', 'customer (default), executor, operator, admin or service')
+    .option('--email <address>', 'to log in by as well, and for mailed links')
+    .option('--phone <number>', "for the customer's profile")
+    .option(...executor)
+    .option(...stdin)
+    .action(async (name: string, options) => (await load()).create(name, options));
+  user
+    .command('list')
+    .description('List users by name.')
+    .option('--role <role>', 'those who have it alone')
+    .action(async (options) => (await load()).list(options));
+  user
+    .command('grant')
+    .description('Give a user roles.')
+    .argument('<username>')
+    .argument('<role...>')
+    .option(...executor)
+    .action(async (name: string, roles: string[], options) =>
+      (await load()).grant(name, roles, options),
+    );
+  user
+    .command('revoke')
+    .description('Take roles from a user.')
+    .argument('<username>')
+    .argument('<role...>')
+    .action(async (name: string, roles: string[]) => (await load()).revoke(name, roles));
+  user
+    .command('password')
+    .description('Set a new password; every session of the user ends.')
+    .argument('<username>')
+    .option(...stdin)
+    .action(async (name: string, options) => (await load()).setPassword(name, options));
+  for (const [word, text] of [
+    ['disable', 'Let a user no longer in; every session ends.'],
+    ['enable', 'Let a disabled user in again.'],
+  ] as const)
+    user
+      .command(word)
+      .description(text)
+      .argument('<username>')
+      .action(async (name: string) => (await load())[word](name));
+  user
+    .command('rotate-keys')
+    .description('Sign access tokens with a new key from now on; those of before stay good.')
+    .action(async () => (await load()).rotateKeys());
 }
 
 function addLooking(program: Command): void {

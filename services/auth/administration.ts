@@ -28,7 +28,7 @@ import {
 export const PROVISION = 'provision_user';
 export const FOLLOW = 'follow_email';
 
-export interface UserByHand {
+export interface NewByHand {
   readonly username: string;
   readonly email: string | null;
   readonly phone: string | null;
@@ -41,7 +41,7 @@ export interface UserByHand {
  * Makes a user at the command line, where the other services need not run: a customer's profile and
  * wallet account are made by a task, as soon as they do.
  */
-export async function createUser(tx: Tx, asked: UserByHand): Promise<UserInfo> {
+export async function createUser(tx: Tx, asked: NewByHand): Promise<UserInfo> {
   const username = asked.username.normalize('NFC');
   if (isReserved(username, true))
     throw new Refusal(422, 'invalid_body', `Nobody can be called "${username}".`);
@@ -98,23 +98,30 @@ export interface Rights {
  * Changes what a user may do. Access tokens of before are refused from then on, within the
  * gateway's bound; who was disabled has no session left.
  */
-export async function changeUser(tx: Tx, username: string, change: Rights): Promise<UserInfo> {
+export async function changeUser(
+  tx: Tx,
+  username: string,
+  what: (held: readonly UserRole[]) => Rights,
+): Promise<UserInfo & { state: UserState }> {
   const user = await existing(tx, username);
+  const change = what(user.roles);
   const roles = orderRoles(change.roles ?? user.roles);
   const state = change.state ?? user.state;
-  const executorId = change.executorId === undefined ? user.executor_id : change.executorId;
+  const given = change.executorId === undefined ? user.executor_id : change.executorId;
+  const executorId = roles.includes('executor') ? given : null;
   const same = roles.join() === user.roles.join() && executorId === user.executor_id;
-  if (same && state === user.state) return userInfoOf(user);
-  const type =
-    state === user.state
-      ? 'USER_ROLES_CHANGED'
-      : state === 'disabled'
-        ? 'USER_DISABLED'
-        : 'USER_ENABLED';
-  const kept = roles.includes('executor') ? executorId : null;
-  await applyRights(tx, user, { state, roles, executorId: kept }, type);
-  return userInfoOf({ ...user, roles });
+  if (!same || state !== user.state) {
+    const type = state === user.state ? 'USER_ROLES_CHANGED' : STATE_EVENTS[state];
+    await applyRights(tx, user, { state, roles, executorId }, type);
+  }
+  return { ...userInfoOf({ ...user, roles }), state };
 }
+
+const STATE_EVENTS = {
+  active: 'USER_ENABLED',
+  disabled: 'USER_DISABLED',
+  erased: 'USER_ERASED',
+} as const;
 
 /** Sets a user's password without asking for the old one; every session ends. */
 export async function overridePassword(tx: Tx, username: string, hash: string): Promise<UserInfo> {
@@ -154,10 +161,12 @@ async function applyRights(
   await insertRevocations(tx, [{ username, before }]);
 }
 
-async function existing(tx: Tx, username: string): Promise<UserRow> {
+type Existing = UserRow & { readonly state: 'active' | 'disabled' };
+
+async function existing(tx: Tx, username: string): Promise<Existing> {
   const found = await findUser(tx, nameKeyOf(username.normalize('NFC')));
   const user = found === undefined ? undefined : await lockUser(tx, found.id);
-  if (user?.state === 'active' || user?.state === 'disabled') return user;
+  if (user?.state === 'active' || user?.state === 'disabled') return user as Existing;
   throw new Refusal(404, 'user_not_found', `There is no user "${username}".`);
 }
 

@@ -77,6 +77,16 @@ export const Register = Type.Object(
 );
 export type Register = Static<typeof Register>;
 
+/** What the command line is told of a user. */
+export const UserByHand = Type.Object(
+  {
+    username: Username,
+    email: Type.Optional(EmailAddress()),
+    phone: Type.Optional(PhoneNumber()),
+  },
+  closed,
+);
+
 export const Login = Type.Object(
   {
     username: Identifier(254, { description: 'The user name or e-mail address.' }),

@@ -7,7 +7,7 @@ import { createUsers } from './migrations/0001_users.ts';
 import { routes } from './routes.ts';
 import { settings } from './settings.ts';
 import { sweeps, tasks } from './tasks.ts';
-export { changeUser, createUser, overridePassword } from './administration.ts';
+export { changeUser, createUser, overridePassword, type Rights } from './administration.ts';
 export { openKeyRing } from './keys.ts';
 export { openPasswords } from './passwords.ts';
 export { listUsers } from './views.ts';

@@ -29,8 +29,10 @@ export async function readRevocations(db: Queryable, after: number, limit: numbe
 export interface ListedUser {
   readonly id: string;
   readonly username: string;
+  readonly name_key: string;
   readonly email: string | null;
   readonly roles: UserRole[];
+  readonly executor_id: string | null;
   readonly state: UserState;
   readonly created_at: string;
 }
@@ -43,7 +45,7 @@ export function listUsers(
   limit: number,
 ): Promise<ListedUser[]> {
   return db.query<ListedUser>(
-    `select id, username, email, roles, state, created_at from users
+    `select id, username, name_key, email, roles, executor_id, state, created_at from users
      where name_key > $1 and ($2::text is null or $2 = any(roles))
        and state in ('active', 'disabled')
      order by name_key limit $3`,
