@@ -72,8 +72,8 @@ const publicRoutes: readonly Route<ServiceContext>[] = [
     access: everybody,
     summary: 'Replace a profile as a whole, addresses included.',
     description:
-      'What is left out is gone. With `If-Match` (the ETag that a profile is read with) it is only ' +
-      'replaced when nobody has changed it since.',
+      'What is left out is gone. With `If-Match` (the ETag that a profile is read with) it is ' +
+      'replaced only when nobody has changed it since.',
     params: ProfilePath,
     body: ReplaceProfile,
     replies: { 200: Profile },
@@ -96,9 +96,9 @@ const publicRoutes: readonly Route<ServiceContext>[] = [
     access: everybody,
     summary: "Erase a person's data for ever.",
     description:
-      'The profile is gone at once, the sign-in and the notifications follow. Orders and the ledger ' +
-      'stay, and hold the user name alone, which is never given to anybody else. A repeat says when ' +
-      'it was erased.',
+      'The profile is gone at once, the sign-in and the notifications follow. Orders and the ' +
+      'ledger stay, and hold the user name alone, which is never given to anybody else. A repeat ' +
+      'says when it was erased.',
     params: ProfilePath,
     replies: { 200: ErasedProfile },
     refusals: { ...REFUSED, '404 profile_not_found': 'there never was one' },

@@ -152,7 +152,8 @@ describe('another service', () => {
       Array.from({ length: 10 }, () => leave(key, { username: ada })),
     );
     expect(new Set(answers.map(({ body }) => body['id'])).size).toBe(1);
-    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(9).fill(200), 201]);
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(9);
     expect((await list(`username=${ada}`)).content).toHaveLength(1);
   });
 
