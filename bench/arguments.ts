@@ -1,7 +1,16 @@
 /** The command line of the bench. */
 import { parseArgs } from 'node:util';
 
-export const TOPICS = ['accept', 'latency', 'bus', 'gateway', 'auth', 'process', 'growth'] as const;
+export const TOPICS = [
+  'accept',
+  'latency',
+  'checkout',
+  'bus',
+  'gateway',
+  'auth',
+  'process',
+  'growth',
+] as const;
 export type TopicName = (typeof TOPICS)[number];
 
 export const HELP = `Usage: npm run bench -- [topics…] [options]
@@ -13,6 +22,7 @@ measured in the same run, in turns. Everything runs on fresh data in a temporary
 Topics (all of them when none is named)
   accept   accepted orders a second and their latency at 1, 8 and 32 connections
   latency  acceptance at ten times the design's load; accepted to CONFIRMED; most confirmed/s
+  checkout orders paid from wallets while the caller waits, in one process and in many
   bus      events a second through each engine, and from the log to the consumer
   gateway  the same answer bare, from a service, through the gateway, with tokens old and new
   auth     logins a second beside the hashing they need

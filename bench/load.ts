@@ -53,6 +53,7 @@ export function hammer(url: string, options: HammerOptions): Promise<Load> {
       (error, result) => {
         const trouble = error?.message ?? describeTrouble(result, odd);
         if (trouble !== undefined) return fail(new Error(`${url}: ${trouble}`));
+        if (latencies.length === 0) return fail(new Error(`${url}: nothing was answered`));
         done(summarise(latencies, last - begun));
       },
     );

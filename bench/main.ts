@@ -12,6 +12,7 @@ const topics: Readonly<Record<TopicName, () => Promise<Topic>>> = {
   accept: async () => (await import('./accept.ts')).measureAcceptance,
   latency: async () => (await import('./latency.ts')).measureLatency,
   bus: async () => (await import('./bus.ts')).measureBus,
+  checkout: async () => (await import('./checkout.ts')).measureCheckout,
   gateway: async () => (await import('./gateway.ts')).measureGateway,
   auth: async () => (await import('./auth.ts')).measureLogins,
   process: async () => (await import('./process.ts')).measureProcess,

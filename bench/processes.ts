@@ -76,8 +76,9 @@ export async function startWaybill(
   dataDir: string,
   names: readonly string[] = [],
   databaseUrl?: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Started> {
-  const port = await freePort();
+  const port = env['PORT'] ?? (await freePort());
   return startNode(stack, [join(root, 'apps/server/waybill.mjs'), 'serve', ...names], {
     folder: dataDir,
     url: `http://127.0.0.1:${port}`,
@@ -86,8 +87,25 @@ export async function startWaybill(
       PORT: String(port),
       DATA_DIR: dataDir,
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+      ...env,
     },
   });
+}
+
+/** Services in processes of their own behind a gateway, on one database. Returns the gateway. */
+export async function startApart(
+  stack: AsyncDisposableStack,
+  services: readonly string[],
+): Promise<Started> {
+  const { dataDir, url } = await startDatabase(stack);
+  const sandbox = await startSandbox(stack);
+  const ports: number[] = [];
+  for (const _service of services) ports.push(await freePort());
+  const places = services.map((name, at) => `${name}=http://127.0.0.1:${ports[at]}`);
+  const env = { DISCOVERY_URL: `static:${places.join(',')}`, SANDBOX_URL: sandbox.url };
+  for (const [at, name] of services.entries())
+    await startWaybill(stack, dataDir, [name], url, { ...env, PORT: String(ports[at]) });
+  return startWaybill(stack, dataDir, ['gateway'], url, env);
 }
 
 /** The peer: one route on Fastify, same schemas, a constant order, nothing else. */
