@@ -13,7 +13,7 @@ import { counter, currentTraceparent } from '@waybill/kit/telemetry.ts';
 import type { CreateOrder, Order, OrderChanged, OrderCreated } from './contract.ts';
 import type { OrdersContext } from './context.ts';
 import { trustsPrices } from './settings.ts';
-import { afterCancel, priceOrder, type Change } from './rules.ts';
+import { afterCancel, priceOrder, towards, type Change } from './rules.ts';
 import {
   asAccepted,
   findOrder,
@@ -229,10 +229,11 @@ export interface NoticeDelay {
 /** Writes changes of locked orders and their events. */
 export async function applyChanges(
   tx: Tx,
-  changes: readonly OrderChange[],
+  asked: readonly OrderChange[],
   { noticeDelayMs }: NoticeDelay = { noticeDelayMs: 0 },
 ): Promise<void> {
-  if (changes.length === 0) return;
+  if (asked.length === 0) return;
+  const changes = asked.map(caughtUp);
   await updateOrders(
     tx,
     changes.map(({ row, passed = [], change, attempts, reason, failure }) => ({
@@ -249,11 +250,21 @@ export async function applyChanges(
     })),
   );
   await emit(tx, 'orders', changes.flatMap(eventsOf));
-  await enqueueNotices(tx, changes, noticeDelayMs);
+  await enqueueNotices(tx, asked, noticeDelayMs);
   tx.onCommit(() => {
     for (const { row, change } of changes)
       if (row.status !== change.status) moved.inc({ status: change.status });
   });
+}
+
+/** An order that is confirmed when its goods are already on their way goes to where they are. */
+function caughtUp(asked: OrderChange): OrderChange {
+  const { row, passed = [], change } = asked;
+  if (change.status !== 'CONFIRMED' || row.status === 'CONFIRMED') return asked;
+  const steps = towards(change, row.fulfillment_status);
+  const last = steps.at(-1);
+  if (last === undefined) return asked;
+  return { ...asked, passed: [...passed, change, ...steps.slice(0, -1)], change: last };
 }
 
 function eventsOf({ row, passed = [], change }: OrderChange): NewEvent[] {

@@ -1,11 +1,18 @@
-/** What the orders service follows: news of payments. */
+/** What the orders service follows: news of payments, and of who carries what. */
 import type { CloudEvent } from '@waybill/kit/bus/port.ts';
 import type { ConsumerDefinition } from '@waybill/kit/consumer.ts';
 import type { Tx } from '@waybill/kit/db.ts';
+import { isUuid } from '@waybill/kit/ids.ts';
 import type { PaymentEvent } from '@waybill/payments/contract.ts';
 import { applyChanges, stateOf, type OrderChange } from './commands.ts';
 import type { OrdersContext } from './context.ts';
-import { afterPayment, type Change, type PaymentNews } from './rules.ts';
+import {
+  afterCarrying,
+  afterPayment,
+  type CarryingNews,
+  type Change,
+  type PaymentNews,
+} from './rules.ts';
 import { lockOrders, type OrderRow } from './store.ts';
 
 function follow(news: PaymentNews) {
@@ -38,5 +45,31 @@ export const paymentNews: ConsumerDefinition<OrdersContext> = {
     PAYMENT_FAILED: follow('FAILED'),
     PAYMENT_VOIDED: follow('VOIDED'),
     PAYMENT_REFUNDED: follow('REFUNDED'),
+  },
+};
+
+function carry(news: CarryingNews) {
+  return async (tx: Tx, events: readonly CloudEvent[]): Promise<void> => {
+    // Dispatch may carry orders of others, whose ids are not ours.
+    const ids = events.map((event) => event.key).filter(isUuid);
+    const changes: OrderChange[] = [];
+    for (const row of await lockOrders(tx, ids)) {
+      const steps = afterCarrying(stateOf(row), row.fulfillment_status, news);
+      const change = steps.at(-1);
+      if (change === undefined) continue;
+      changes.push({ row, passed: steps.slice(0, -1), change, attempts: row.payment_attempts });
+    }
+    await applyChanges(tx, changes);
+  };
+}
+
+export const carryingNews: ConsumerDefinition<OrdersContext> = {
+  topic: 'dispatch',
+  handlers: {
+    ASSIGNMENT_CREATED: carry('ASSIGNED'),
+    ASSIGNMENT_ACQUIRED: carry('ASSIGNED'),
+    ASSIGNMENT_PICKED_UP: carry('PICKED_UP'),
+    ASSIGNMENT_DELIVERED: carry('DELIVERED'),
+    ASSIGNMENT_FAILED: carry('FAILED'),
   },
 };

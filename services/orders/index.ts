@@ -1,7 +1,7 @@
 /** The orders service. */
 import { defineService } from '@waybill/kit/service.ts';
 import { checkoutRoutes } from './checkout-routes.ts';
-import { paymentNews } from './consumers.ts';
+import { carryingNews, paymentNews } from './consumers.ts';
 import { createContext } from './context.ts';
 import { ordersService } from './contract.ts';
 import { internalRoutes } from './internal-routes.ts';
@@ -28,7 +28,7 @@ export const orders = defineService({
   },
   create: createContext,
   routes: [...routes, ...internalRoutes, ...checkoutRoutes, ...petstoreRoutes, ...ownerRoutes],
-  consumers: [paymentNews, petNews],
+  consumers: [paymentNews, petNews, carryingNews],
   tasks: [noticeTask],
   sweeps: [overdueSweep, claimSweep],
 });

@@ -4,10 +4,12 @@ import { Refusal } from '@waybill/kit/errors.ts';
 import { ORDER_STATUSES, type CreateOrder, type OrderStatus } from './contract.ts';
 import {
   afterCancel,
+  afterCarrying,
   afterPayment,
   mayMove,
   priceOrder,
   TRANSITIONS,
+  type CarryingNews,
   type OrderState,
   type PaymentNews,
 } from './rules.ts';
@@ -239,5 +241,53 @@ describe('a price', () => {
     const twin = { ...order.items[0]!, item_id: 'cafe\u0301', item_name: 'Cafe\u0301 \u{1F600}' };
     const [item] = priceOrder({ ...order, items: [twin] }, 'USD').items;
     expect(item).toMatchObject({ item_id: 'caf\u00e9', item_name: 'Cafe\u0301 \u{1F600}' });
+  });
+});
+
+describe('the carrying of an order', () => {
+  const paid = (status: OrderStatus): OrderState => ({
+    status,
+    paymentStatus: 'CAPTURED',
+    cancelRequested: false,
+  });
+  const waysOf = (status: OrderStatus, news: CarryingNews) =>
+    afterCarrying(paid(status), 'UNFULFILLED', news).map((change) => change.status);
+
+  test.each([
+    ['CONFIRMED', 'ASSIGNED', ['IN_FULFILLMENT']],
+    ['CONFIRMED', 'PICKED_UP', ['IN_FULFILLMENT', 'SHIPPED']],
+    ['CONFIRMED', 'DELIVERED', ['DELIVERED']],
+    ['CONFIRMED', 'FAILED', []],
+    ['IN_FULFILLMENT', 'ASSIGNED', []],
+    ['IN_FULFILLMENT', 'PICKED_UP', ['SHIPPED']],
+    ['IN_FULFILLMENT', 'DELIVERED', ['DELIVERED']],
+    ['IN_FULFILLMENT', 'FAILED', []],
+    ['SHIPPED', 'ASSIGNED', []],
+    ['SHIPPED', 'PICKED_UP', []],
+    ['SHIPPED', 'DELIVERED', ['DELIVERED']],
+    ['SHIPPED', 'FAILED', ['IN_FULFILLMENT']],
+  ] as const)('from %s, %s leads to %j', (status, news, steps) => {
+    expect(waysOf(status, news)).toEqual(steps);
+  });
+
+  test('never leaves the table, and changes nothing that has ended', () => {
+    for (const status of ORDER_STATUSES)
+      for (const news of ['ASSIGNED', 'PICKED_UP', 'DELIVERED', 'FAILED'] as const) {
+        let from: OrderStatus = status;
+        const steps = waysOf(status, news);
+        for (const to of steps) {
+          expect(from === to || mayMove(from, to), `${from} to ${to}`).toBe(true);
+          from = to;
+        }
+        if (/DELIVERED|COMPLETED|RETURNED|CANCELLED|FAILED/.test(status)) expect(steps).toEqual([]);
+      }
+  });
+
+  test('is noted while the order is not paid, once each', () => {
+    const order = { ...accepted, status: 'PAYMENT_PROCESSING' } as const;
+    expect(afterCarrying(order, 'UNFULFILLED', 'PICKED_UP')).toEqual([
+      { ...order, fulfillmentStatus: 'SHIPPED', event: 'ORDER_FULFILLMENT_UPDATED' },
+    ]);
+    expect(afterCarrying(order, 'SHIPPED', 'PICKED_UP')).toEqual([]);
   });
 });

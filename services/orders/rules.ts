@@ -117,6 +117,66 @@ export function afterCancel(order: OrderState): Change | undefined {
   return { ...order, status: 'CANCELLED', cancelRequested: true, event: 'ORDER_CANCELLED' };
 }
 
+/** What dispatch tells about the carrying of an order. */
+export type CarryingNews = 'ASSIGNED' | 'PICKED_UP' | 'DELIVERED' | 'FAILED';
+
+const CARRIED = {
+  ASSIGNED: 'IN_PROGRESS',
+  PICKED_UP: 'SHIPPED',
+  DELIVERED: 'DELIVERED',
+  FAILED: 'IN_PROGRESS',
+} as const satisfies Record<CarryingNews, FulfillmentStatus>;
+
+/**
+ * What news of the carrying does to an order, step by step; empty when it changes nothing. An order
+ * that is not paid yet only notes how far its goods are, and its confirmation catches up.
+ */
+export function afterCarrying(
+  order: OrderState,
+  known: FulfillmentStatus,
+  news: CarryingNews,
+): readonly Change[] {
+  const fulfillmentStatus = CARRIED[news];
+  if (order.status === 'PENDING' || order.status === 'PAYMENT_PROCESSING')
+    return known === fulfillmentStatus
+      ? []
+      : [{ ...order, fulfillmentStatus, event: 'ORDER_FULFILLMENT_UPDATED' }];
+  if (news === 'FAILED')
+    return order.status === 'SHIPPED'
+      ? [{ ...order, status: 'IN_FULFILLMENT', fulfillmentStatus, event: 'ORDER_IN_FULFILLMENT' }]
+      : [];
+  return towards(order, fulfillmentStatus);
+}
+
+/** The steps from where an order is to where its goods are. */
+export function towards(order: OrderState, goods: FulfillmentStatus): readonly Change[] {
+  const begun: Change = {
+    ...order,
+    status: 'IN_FULFILLMENT',
+    fulfillmentStatus: 'IN_PROGRESS',
+    event: 'ORDER_IN_FULFILLMENT',
+  };
+  switch (goods) {
+    case 'IN_PROGRESS':
+      return mayMove(order.status, 'IN_FULFILLMENT') && order.status !== 'SHIPPED' ? [begun] : [];
+    case 'SHIPPED': {
+      const shipped = { status: 'SHIPPED', fulfillmentStatus: goods } as const;
+      if (order.status === 'CONFIRMED')
+        return [begun, { ...order, ...shipped, event: 'ORDER_SHIPPED' }];
+      return mayMove(order.status, 'SHIPPED')
+        ? [{ ...order, ...shipped, event: 'ORDER_SHIPPED' }]
+        : [];
+    }
+    case 'DELIVERED':
+      return mayMove(order.status, 'DELIVERED')
+        ? [{ ...order, status: 'DELIVERED', fulfillmentStatus: goods, event: 'ORDER_DELIVERED' }]
+        : [];
+    case 'UNFULFILLED':
+    case 'RETURNED':
+      return [];
+  }
+}
+
 const STEPS = {
   approve: { to: 'CONFIRMED', event: 'ORDER_CONFIRMED', refusal: 'not_approvable' },
   deliver: { to: 'DELIVERED', event: 'ORDER_DELIVERED', refusal: 'not_deliverable' },
