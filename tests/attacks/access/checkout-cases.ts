@@ -1,5 +1,5 @@
 /** Whose things are whose behind the doors of chapter B, which fixes 403 where a person is named. */
-import type { Case, Declarations, Target } from './declared.ts';
+import type { Case, Declarations, Target } from './cases.ts';
 import { order, placeOrder } from './delivery-cases.ts';
 import { adam, type AccessPlatform, type Person } from './platform.ts';
 

@@ -1,6 +1,6 @@
 /** Whose things are whose behind the doors of chapter A. */
 import { orderWith } from '../client.ts';
-import type { Case, Declarations, Target } from './declared.ts';
+import type { Case, Declarations, Target } from './cases.ts';
 import { adam, type AccessPlatform, type Person } from './platform.ts';
 
 /** An order of the owner's that is paid, so that nothing changes it any more. */

@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { expectRefusal, orderWith } from '../client.ts';
-import { declared, type Case, type Target } from './declared.ts';
+import type { Case, Target } from './cases.ts';
+import { declared } from './declared.ts';
 import { adam, startPlatform, type Person } from './platform.ts';
 import { namesThings, pathOf, readRoutes, type TableEntry } from './routes.ts';
 
@@ -44,7 +45,7 @@ describe('A06 by another', () => {
     const [owner, other] = [await platform.meet(role), await platform.meet(role)];
     const target = await make(platform, owner);
     const before = await look(target);
-    const answer = await ask(entry, other, target);
+    const answer = await ask(entry, other, { ...target, ...target.asOther?.(other) });
     expect(answer.status, answer.text).toBe(foreign);
     if (target.hidden !== undefined) expect(answer.text).not.toContain(target.hidden);
     expect(await look(target)).toBe(before);

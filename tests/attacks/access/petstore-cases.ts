@@ -1,5 +1,5 @@
 /** Whose things are whose behind the doors of chapter C. */
-import type { Case, Declarations } from './declared.ts';
+import type { Case, Declarations } from './cases.ts';
 import { adam, type AccessPlatform, type Person } from './platform.ts';
 
 const STORE = '/api/v3/store/order';
@@ -29,6 +29,8 @@ const order: Case = {
 
 export const petstoreCases: Declarations = {
   'GET /api/v3/pet/{petId}': 'pets are in the window',
+  'GET /api/v1/photos/{id}': 'photos are of pets',
+  'GET /api/v1/photos/{id}/thumbnail': 'photos are of pets',
   [`POST ${STORE}`]: {
     own: 200,
     foreign: 403,

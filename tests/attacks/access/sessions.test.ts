@@ -72,8 +72,8 @@ test('A05 every session but the own after a change of the password', async () =>
 
 test('A05 somebody who was disabled, and rights that were taken away', async () => {
   const [disabled, lowered] = [await register(), await register()];
-  const change = (session: Session, rights: Parameters<typeof changeUser>[2]) =>
-    platform.inAuth((tx) => changeUser(tx, session.username, rights));
+  const change = (session: Session, rights: ReturnType<Parameters<typeof changeUser>[2]>) =>
+    platform.inAuth((tx) => changeUser(tx, session.username, () => rights));
   for (const one of [disabled, lowered]) expect((await look(one)).status).toBe(200);
   await change(disabled, { state: 'disabled' });
   await change(lowered, { roles: ['executor'], executorId: 'e-1' });
