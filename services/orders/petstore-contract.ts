@@ -4,11 +4,10 @@ import { Identifier, OneOf, Type, type Static } from '@waybill/kit/schema.ts';
 export const PETSTORE_PATH = '/api/v3/store/order';
 
 /** Numbers from here up are allotted; a number that a client gives lies below. */
-export const FIRST_ALLOTTED = 1_000_000_000;
+const FIRST_ALLOTTED = 1_000_000_000;
 
 /** Statuses as the petstore spells them. */
 const PETSTORE_STATUSES = ['placed', 'approved', 'delivered'] as const;
-export type PetstoreStatus = (typeof PETSTORE_STATUSES)[number];
 
 /** What clients send. Fields that it does not name are ignored, as the petstore allows. */
 export const PlaceOrder = Type.Object(
