@@ -19,6 +19,7 @@ export interface GatewaySettings {
   readonly issuer: string;
   readonly audience: string;
   readonly pollLimit: number;
+  readonly inboxUrl: string | undefined;
 }
 
 /** Called once, before the routes of the services are mounted. */
@@ -41,7 +42,8 @@ export async function setUpEntrance(
   await mountProxies(app, upstreams, topology, log);
   const services = upstreams.map(({ name }) => ({ name, here: topology.isLocal(name) }));
   const readDocument = openDocument({ upstreams, topology, documents, client, log });
-  mountPages(app, { services, port: platform.port, mode }, readDocument);
+  const { inboxUrl } = settings;
+  mountPages(app, { services, port: platform.port, mode, inboxUrl }, readDocument);
 }
 
 /** Tokens of the issuer that is named; else of our own auth service, where there is one. */

@@ -29,6 +29,13 @@ const settings = {
     },
     { min: 0, max: 10_000_000 },
   ),
+  inboxUrl: url(
+    {
+      env: 'SANDBOX_INBOX_URL',
+      help: "Where the sandbox shows e-mails, for the start page's link; `serve` fills it in.",
+    },
+    ['http', 'https'],
+  ),
 } as const;
 
 export const gateway = defineService({

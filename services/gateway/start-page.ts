@@ -57,12 +57,16 @@ export interface StartPageOptions {
   readonly services: readonly { readonly name: string; readonly here: boolean }[];
   readonly port: number;
   readonly mode: 'open' | 'jwt';
+  /** Where the sandbox shows e-mails, if it runs. */
+  readonly inboxUrl?: string | undefined;
 }
 
 /** The page of this process. */
-export function startPage({ services, port, mode }: StartPageOptions): string {
-  const links = doors.map(
-    ([path, name, text]) => `<a href="${path}"><b>${name}</b><small>${text}</small></a>`,
+export function startPage({ services, port, mode, inboxUrl }: StartPageOptions): string {
+  const inbox = ['Inbox', 'The e-mails that the sandbox caught.'] as const;
+  const all = [...doors, ...(inboxUrl === undefined ? [] : [[inboxUrl, ...inbox] as const])];
+  const links = all.map(
+    ([path, name, text]) => `<a href="${escape(path)}"><b>${name}</b><small>${text}</small></a>`,
   );
   const names = services.map(
     ({ name, here }) => `<li>${name} <small>${here ? 'here' : 'elsewhere'}</small></li>`,
@@ -105,5 +109,9 @@ function exampleFor(port: number, mode: 'open' | 'jwt'): string {
 }
 
 function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
