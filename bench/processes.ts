@@ -86,6 +86,7 @@ export async function startWaybill(
     env: {
       PORT: String(port),
       DATA_DIR: dataDir,
+      DEMO_DATA: '0',
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
       ...env,
     },

@@ -71,7 +71,13 @@ export async function startWaybill(options: StartOptions = {}): Promise<WaybillP
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, PORT: String(port), DATA_DIR: dataDir, ...options.env },
+      env: {
+        PATH: process.env.PATH,
+        PORT: String(port),
+        DATA_DIR: dataDir,
+        DEMO_DATA: '0',
+        ...options.env,
+      },
     },
   );
   let output = '';

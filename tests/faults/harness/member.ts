@@ -106,7 +106,7 @@ function launch(state: State, failpoints: string | undefined): void {
     {
       cwd: root,
       stdio: ['ignore', log, log],
-      env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', ...env, ...armed },
+      env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', DEMO_DATA: '0', ...env, ...armed },
     },
   );
   closeSync(log);
