@@ -124,6 +124,7 @@ const DEEDS: readonly Deed[] = [
   (books, index, one) => chargeOrVoid(books, one, amountOf(index)),
   (books, index, one, other) => moveOver(books, one, other, amountOf(index)),
   (books, index, one) => chargeTwice(books, one, amountOf(index)),
+  (books, index, one) => operateTwice(books, one, amountOf(index)),
 ];
 
 const SIGNS: Readonly<Record<string, number>> = {
@@ -133,14 +134,28 @@ const SIGNS: Readonly<Record<string, number>> = {
   REFUND: 1,
 };
 
+const OPERATE = '/api/v1/billing/account/operate';
+
 async function operate(books: Books, type: string, username: string, minor: number) {
   const body = { type, amount: minor / 100, account: { username } };
-  const answer = await books.ask('/api/v1/billing/account/operate', body, newId());
+  const answer = await books.ask(OPERATE, body, newId());
   const done = answer.status === 200;
   books.count(`${type} ${done ? 'done' : String(answer.body['code'])}`);
   if (done) books.move(username, minor * (SIGNS[type] ?? 0));
   else if (answer.body['code'] !== 'insufficient_funds') throw new Error(JSON.stringify(answer));
   return done;
+}
+
+/** Two at once under one key: one operation. A refusal is not kept, so that one may be refused. */
+async function operateTwice(books: Books, username: string, minor: number): Promise<void> {
+  const body = { type: 'PAYMENT', amount: minor / 100, account: { username } };
+  const key = newId();
+  const ask = () => books.ask(OPERATE, body, key);
+  const done = (await Promise.all([ask(), ask()])).filter(({ status }) => status === 200);
+  if (new Set(done.map((answer) => answer.body['id'])).size > 1)
+    throw new Error(`${JSON.stringify(done)} under one key`);
+  books.count(`PAYMENT ${done.length === 0 ? 'refused' : 'done'}`);
+  if (done.length > 0) books.move(username, -minor);
 }
 
 /** From one wallet to another: out of the first, and into the second once that is certain. */
