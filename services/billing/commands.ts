@@ -2,6 +2,7 @@
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { emit } from '@waybill/kit/eventlog.ts';
+import { failpoint } from '@waybill/kit/failpoints.ts';
 import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import type { Identity } from '@waybill/kit/identity.ts';
 import { newId } from '@waybill/kit/ids.ts';
@@ -127,7 +128,9 @@ export async function charge(
   request: ChargeRequest,
 ): Promise<ChargeAnswer> {
   const asked = normal(request);
+  await failpoint('billing.charge.before');
   const row = await store.chargeWallet(db, asked, newId());
+  await failpoint('billing.charge.after_commit');
   refuseOtherRequest(asked, row);
   const answer = answerOf(row);
   charges.inc({ outcome: answer.kind === 'captured' ? 'captured' : answer.code });
@@ -156,7 +159,9 @@ export async function refund(
   { db }: BillingContext,
   request: RefundRequest,
 ): Promise<RefundAnswer> {
+  await failpoint('billing.refund.before');
   const { outcome, reference } = await store.refundCharge(db, request, newId());
+  await failpoint('billing.refund.after_commit');
   if (outcome !== 'refunded') throw refusalOf(outcome);
   return { kind: 'refunded', reference: String(reference) };
 }
