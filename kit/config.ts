@@ -230,6 +230,11 @@ export const platformSettings = {
     { env: 'OTEL_EXPORTER_OTLP_ENDPOINT', help: 'OTLP/HTTP collector for traces; none = off.' },
     ['http', 'https'],
   ),
+  demoData: flag({
+    env: 'DEMO_DATA',
+    help: "Whether an unused Waybill gets the petstore's demo data; in open mode alone.",
+    fallback: '1',
+  }),
   failpoints: text({
     env: 'FAILPOINTS',
     help: 'For tests: where the process shall kill itself, throw, hang or repeat a step.',

@@ -16,9 +16,12 @@ export interface Reply {
   readonly retryAfterSeconds: number;
 }
 
+/** Header fields besides the usual ones. */
+export type Fields = Readonly<Record<string, string>>;
+
 export interface Api {
-  /** Resolves with any answer; rejects when there is none. */
-  send(method: 'GET' | 'POST', path: string, body?: unknown, key?: string): Promise<Reply>;
+  /** Resolves with any answer; rejects when there is none. Bytes are sent as an upload. */
+  send(method: 'GET' | 'POST', path: string, body?: unknown, more?: Fields): Promise<Reply>;
   /** The answer's body; rejects with a UsageFault for anything but 2xx. */
   ask<Body>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Body>;
   close(): Promise<void>;
@@ -29,18 +32,18 @@ const TIMEOUT_MS = 15_000;
 export function openApi(options: ApiOptions): Api {
   const base = baseOf(options.url);
   const agent = new Agent({ connections: options.connections ?? 4, connect: { timeout: 5000 } });
-  const send: Api['send'] = async (method, path, body, key) => {
+  const send: Api['send'] = async (method, path, body, more = {}) => {
     const reply = await request(base + path, {
       method,
       dispatcher: agent,
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
       headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(key === undefined ? {} : { 'idempotency-key': key }),
+        ...(body === undefined ? {} : { 'content-type': typeOf(body) }),
+        ...more,
         ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: Buffer.isBuffer(body) ? body : JSON.stringify(body) }),
     });
     const text = await reply.body.text();
     const seconds = Number(reply.headers['retry-after']);
@@ -61,6 +64,10 @@ export function openApi(options: ApiOptions): Api {
     },
     close: () => agent.close(),
   };
+}
+
+function typeOf(body: unknown): string {
+  return Buffer.isBuffer(body) ? 'application/octet-stream' : 'application/json';
 }
 
 function baseOf(url: string): string {

@@ -27,10 +27,14 @@ export interface Saved {
   readonly replayed: boolean;
 }
 
-/** Adds a pet; one whose id is there already is updated under the rules of `updatePet`. */
+/**
+ * Adds a pet; one whose id is there already is updated under the rules of `updatePet`, unless the
+ * caller wants to add or nothing.
+ */
 export function addPet(
   context: PetsContext,
   input: PetInput,
+  addOnly: boolean,
   idempotency: IdempotencyKey | undefined,
 ): Promise<Saved> {
   return once(context, idempotency, async (tx) => {
@@ -39,6 +43,8 @@ export function addPet(
     for (let turn = 0; turn < 3; turn++) {
       const id = given === 0 ? await freshId(tx) : given;
       const row = given === 0 ? undefined : await lockPet(tx, id);
+      if (row !== undefined && addOnly)
+        throw new Refusal(412, 'pet_exists', 'There is such a pet already.');
       if (row !== undefined) return replace(tx, row, input);
       const created = await create(tx, id, input);
       if (created !== undefined) return created;

@@ -59,14 +59,19 @@ const changes: readonly Route<PetsContext>[] = [
     access: owners,
     summary: 'Add a pet to the store.',
     description:
-      'A pet whose id is there already is updated, as by PUT. Fields that are not known are ' +
-      'ignored.',
+      'A pet whose id is there already is updated, as by PUT, unless If-None-Match is `*`. Fields ' +
+      'that are not known are ignored.',
     body: PetInput,
     idempotent: true,
     replies: { 200: Pet },
-    refusals: { ...held, ...changing },
-    async handle({ body, idempotency }, context: PetsContext) {
-      return saved(await addPet(context, body, idempotency));
+    refusals: {
+      ...held,
+      ...changing,
+      '412 pet_exists': 'there is such a pet, and If-None-Match is `*`',
+    },
+    async handle({ body, headers, idempotency }, context: PetsContext) {
+      const addOnly = headers['if-none-match'] === '*';
+      return saved(await addPet(context, body, addOnly, idempotency));
     },
   }),
   route({

@@ -95,6 +95,18 @@ describe('adding', () => {
     });
   });
 
+  test('an id that is there is refused to whoever wants to add or nothing', async () => {
+    const id = 880_002;
+    const headers = { 'if-none-match': '*' };
+    const answers = await Promise.all([1, 2, 3].map(() => add({ id, ...rex }, headers)));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 412, 412]);
+    expect(answers.find(({ status }) => status === 412)?.body).toMatchObject({
+      code: 'pet_exists',
+    });
+    await remove(id);
+    expect((await add({ id, ...rex }, headers)).status).toBe(200);
+  });
+
   test.each([
     [{ photoUrls: [] }, '/name'],
     [{ name: 'Rex' }, '/photoUrls'],

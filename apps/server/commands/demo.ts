@@ -1,8 +1,9 @@
-/** `waybill demo`: orders against a running Waybill, live. */
+/** `waybill demo`: orders against a running Waybill, live; or the petstore's demo data. */
 import { monotonicMs } from '@waybill/kit/clock.ts';
-import { nobodyThere, openApi } from '../api.ts';
+import { nobodyThere, openApi, type Api } from '../api.ts';
 import { followOrders, placeOrders } from '../demo/customers.ts';
 import { newFigures, openOrders } from '../demo/figures.ts';
+import { loadPetstore } from '../demo/petstore.ts';
 import { renderSummary, showProgress } from '../demo/show.ts';
 import { ownUrl } from '../platform.ts';
 
@@ -14,6 +15,8 @@ export interface DemoOptions {
   /** This folder's Waybill when left out. */
   readonly url?: string;
   readonly token?: string;
+  /** Loads the petstore's demo data instead. */
+  readonly petstore?: boolean;
 }
 
 /** Places orders and follows them; exit code 1 when one was not accepted or is still open. */
@@ -26,6 +29,7 @@ export async function demo(options: DemoOptions): Promise<void> {
     await api.send('GET', '/livez').catch((error: unknown) => {
       throw nobodyThere(url, error);
     });
+    if (options.petstore === true) return await showPetstore(api);
     const figures = newFigures(options.orders, monotonicMs());
     const display = showProgress(figures);
     const { signal } = interrupted;
@@ -45,4 +49,13 @@ export async function demo(options: DemoOptions): Promise<void> {
   } finally {
     await api.close();
   }
+}
+
+async function showPetstore(api: Api): Promise<void> {
+  const { pets, orders, users, password } = await loadPetstore(api);
+  const secret = users === 0 ? '' : ` (password: ${password})`;
+  process.stdout.write(
+    `Loaded ${pets} pets, ${orders} orders and ${users} users${secret}; ` +
+      'what was there already is as it was.\n',
+  );
 }

@@ -102,6 +102,7 @@ async function startPrimary(
     const running = await runServices({ services, configuration, log });
     stops.push(() => running.stop());
     announce(names, running.url, complete);
+    fillUnused(names, running.url, configuration, log, stops);
   }
 }
 
@@ -208,6 +209,20 @@ async function startWorkers(
   await ready;
   const { host, port } = configuration.platform;
   announce(names, `http://${host}:${port}`, environment);
+  fillUnused(names, `http://${host}:${port}`, configuration, log, stops);
+}
+
+/** Nobody waits for the demo data to be loaded, but the end does. */
+function fillUnused(
+  names: readonly string[],
+  url: string,
+  { platform }: Configuration,
+  log: Logger,
+  stops: Stop[],
+): void {
+  if (names.length > 0 || platform.authMode !== 'open' || !platform.demoData) return;
+  const loading = import('../demo/petstore.ts').then((demo) => demo.loadWhenUnused(url, log));
+  stops.push(() => loading);
 }
 
 async function startWorker(names: readonly string[], environment: Environment, stops: Stop[]) {

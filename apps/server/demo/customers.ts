@@ -54,7 +54,8 @@ async function placeOne(
   for (let attempt = 0; !signal.aborted; attempt++) {
     const sent = monotonicMs();
     // An answer that was lost is asked for again under the same key: it cannot order twice.
-    const reply = await api.send('POST', '/api/v1/orders', order, name).catch(() => undefined);
+    const fields = { 'idempotency-key': name };
+    const reply = await api.send('POST', '/api/v1/orders', order, fields).catch(() => undefined);
     if (reply !== undefined && reply.status < 300) {
       const now = monotonicMs();
       figures.accepted++;
