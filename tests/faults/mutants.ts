@@ -7,8 +7,4 @@ import type { Mutant } from './mutant.ts';
 import { ORDER_MUTANTS } from './order-mutants.ts';
 import { PAYMENT_MUTANTS } from './payment-mutants.ts';
 
-export const MUTANTS: readonly Mutant[] = [
-  ...ORDER_MUTANTS,
-  ...PAYMENT_MUTANTS,
-  ...LEDGER_MUTANTS,
-];
+export const MUTANTS: readonly Mutant[] = [...ORDER_MUTANTS, ...PAYMENT_MUTANTS, ...LEDGER_MUTANTS];
