@@ -24,40 +24,63 @@ function held() {
 
 const turn = () => new Promise((done) => setImmediate(done));
 
-test('a lone call waits for nothing; those that arrive meanwhile share the next', async () => {
+test('calls of one turn share a run; those that arrive meanwhile share the next', async () => {
   const { runs, run } = held();
   const call = gather(run, () => false, options);
-  const answers = Promise.all([1, 2, 3, 4, 5, 6].map(call));
-  expect(runs.map(({ inputs }) => inputs)).toEqual([[1]]);
+  const first = [1, 2, 3].map(call);
+  expect(runs).toEqual([]);
+  await turn();
+  expect(runs.map(({ inputs }) => inputs)).toEqual([[1, 2, 3]]);
+  const answers = Promise.all([...first, ...[4, 5, 6].map(call)]);
+  await turn();
+  expect(runs).toHaveLength(1);
   runs[0]!.end();
   await turn();
-  expect(runs[1]!.inputs).toEqual([2, 3, 4, 5]);
-  runs[1]!.end();
   await turn();
-  runs[2]!.end();
+  expect(runs[1]!.inputs).toEqual([4, 5, 6]);
+  runs[1]!.end();
   expect(await answers).toEqual([10, 20, 30, 40, 50, 60]);
+});
+
+test('callers who ask again at once come to share two runs evenly', async () => {
+  const { runs, run } = held();
+  const call = gather(run, () => false, { ...options, maxBatch: 100 });
+  const again = (n: number): void => void call(n).then(() => setImmediate(again, n));
+  again(1);
+  await turn();
+  for (let n = 2; n <= 20; n++) again(n);
+  for (let flight = 0; flight < 6; flight++) {
+    runs[flight]!.end();
+    await turn();
+    await turn();
+  }
+  expect(runs.slice(3).map(({ inputs }) => inputs.length)).toEqual([10, 10, 10, 10]);
 });
 
 test('no more flights at once than allowed', async () => {
   const { runs, run } = held();
   const call = gather(run, () => false, { ...options, flights: 2 });
-  const answers = Promise.all([1, 2, 3].map(call));
+  const answers = Promise.all([1, 2, 3, 4, 5, 6, 7, 8, 9].map(call));
+  await turn();
   expect(runs).toHaveLength(2);
   runs[1]!.end();
   await turn();
-  expect(runs).toHaveLength(3);
+  await turn();
+  expect(runs.map(({ inputs }) => inputs)).toEqual([[1, 2, 3, 4], [5, 6, 7, 8], [9]]);
   runs[0]!.end();
   runs[2]!.end();
-  expect(await answers).toEqual([10, 20, 30]);
+  expect(await answers).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90]);
 });
 
 test('one more than may wait is refused', async () => {
   const { runs, run } = held();
   const call = gather(run, () => false, { ...options, maxWaiting: 1 });
   const first = call(1);
+  await turn();
   const second = call(2);
   await expect(call(3)).rejects.toThrow('too many wait');
   runs[0]!.end();
+  await turn();
   await turn();
   runs[1]!.end();
   expect(await Promise.all([first, second])).toEqual([10, 20]);
@@ -88,14 +111,13 @@ describe('a batch that fails', () => {
     const { runs, run } = held();
     const call = gather(run, (error) => (error as Error).message === 'outage', options);
     const results = Promise.allSettled([1, 2, 3].map(call));
-    runs[0]!.end();
     await turn();
-    runs[1]!.end(new Error('outage'));
+    runs[0]!.end(new Error('outage'));
     expect((await results).map(({ status }) => status)).toEqual([
-      'fulfilled',
+      'rejected',
       'rejected',
       'rejected',
     ]);
-    expect(runs).toHaveLength(2);
+    expect(runs).toHaveLength(1);
   });
 });

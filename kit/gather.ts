@@ -1,7 +1,9 @@
 /**
- * Gathering: calls that arrive while a statement is in flight share the next one. No timer, so a
- * lone call waits for nothing; under load one statement carries many (ADR 0005).
+ * Gathering: calls that arrive in one turn of the event loop, or while a statement is in flight,
+ * share the next one. No timer, so a lone call waits for nothing; under load one statement carries
+ * many (ADR 0005).
  */
+import { setImmediate as endOfTurn } from 'node:timers';
 
 interface Waiting<In, Out> {
   readonly input: In;
@@ -30,6 +32,8 @@ export function gather<In, Out>(
 ): (input: In) => Promise<Out> {
   let waiting: Waiting<In, Out>[] = [];
   let flights = 0;
+  let last = options.maxBatch;
+  let launching = false;
 
   const fly = async (batch: readonly Waiting<In, Out>[]): Promise<void> => {
     try {
@@ -42,10 +46,23 @@ export function gather<In, Out>(
     }
   };
 
+  // Not at once: whatever else can be read from sockets now is read first, in the same turn.
+  const launchSoon = (): void => {
+    if (launching) return;
+    launching = true;
+    endOfTurn(launch);
+  };
+
+  // At most half of those who wait or were just answered, who will soon ask again: the others are
+  // made ready while it flies. Else one flight may carry nearly all of them and the next hardly
+  // any, time and again.
   const launch = (): void => {
+    launching = false;
     while (flights < options.flights && waiting.length > 0) {
-      const batch = waiting.slice(0, options.maxBatch);
-      waiting = waiting.slice(options.maxBatch);
+      const size = Math.min(options.maxBatch, Math.ceil((waiting.length + last) / 2));
+      const batch = waiting.slice(0, size);
+      waiting = waiting.slice(size);
+      last = batch.length;
       flights++;
       void fly(batch).finally(() => {
         flights--;
@@ -61,6 +78,6 @@ export function gather<In, Out>(
         return;
       }
       waiting.push({ input, resolve, reject });
-      launch();
+      if (flights < options.flights) launchSoon();
     });
 }

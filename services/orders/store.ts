@@ -100,22 +100,37 @@ export async function insertOrders(
   batch: readonly Acceptance[],
 ): Promise<ReadonlySet<string>> {
   const keyed = batch.some((acceptance) => acceptance.idempotency !== undefined);
-  const input = JSON.stringify(
-    batch.map(({ row, event, traceparent, idempotency }) => ({
-      ...row,
-      event,
-      traceparent,
-      scope: idempotency?.scope,
-      key: idempotency?.key,
-      fingerprint: idempotency?.fingerprint.toString('hex'),
-    })),
-  );
+  const input = JSON.stringify(batch.map(inputOf));
   if (!keyed) {
     await db.query(ACCEPT, [input]);
     return new Set(batch.map(({ row }) => row.id));
   }
   const rows = await db.query<{ id: string }>(ACCEPT_WITH_KEYS, [input]);
   return new Set(rows.map((row) => row.id));
+}
+
+/** What the statement reads, and no more: parsing it is a third of what PostgreSQL does. */
+function inputOf({ row, event, traceparent, idempotency }: Acceptance) {
+  const { id, number, channel, customer_id, currency, total_minor, payment_method } = row;
+  return {
+    id,
+    number,
+    channel,
+    customer_id,
+    currency,
+    total_minor,
+    payment_method,
+    reference: row.reference ?? undefined,
+    fulfillment: row.fulfillment ?? undefined,
+    items: row.items,
+    door: row.door ?? undefined,
+    created_at: row.created_at,
+    event,
+    traceparent,
+    scope: idempotency?.scope,
+    key: idempotency?.key,
+    fingerprint: idempotency?.fingerprint.toString('hex'),
+  };
 }
 
 /** Takes numbers from the sequence, to be given to the next orders. */
