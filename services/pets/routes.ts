@@ -59,8 +59,8 @@ const changes: readonly Route<PetsContext>[] = [
     access: owners,
     summary: 'Add a pet to the store.',
     description:
-      'A pet whose id is there already is updated, as by PUT, unless If-None-Match is `*`. Fields ' +
-      'that are not known are ignored.',
+      'A pet whose id is there already is updated, as by PUT, unless If-None-Match is `*`. ' +
+      'Fields that are not known are ignored.',
     body: PetInput,
     idempotent: true,
     replies: { 200: Pet },

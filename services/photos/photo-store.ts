@@ -20,7 +20,7 @@ export const SHARDS: readonly string[] = Array.from({ length: 256 }, (_, index) 
 
 export type Size = 'photo' | 'thumbnail';
 
-export function shardOf(id: string): string {
+function shardOf(id: string): string {
   return id.slice(-2);
 }
 

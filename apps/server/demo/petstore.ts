@@ -127,7 +127,7 @@ async function addUser(api: Api, number: number, password: string): Promise<bool
 }
 
 /**
- * In open mode a Waybill that nobody has used shows something. Nobody waits for it, and nothing else
+ * In open mode a Waybill that nobody has used shows something. Nobody waits for it, and nothing
  * depends on it: a failure is told and forgotten.
  */
 export async function loadWhenUnused(url: string, log: Logger): Promise<void> {
