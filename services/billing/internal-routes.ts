@@ -1,5 +1,6 @@
 /** What services ask: accounts for auth, charges by key for payments. */
 import { route, type Route } from '@waybill/kit/route.ts';
+import { Identifier, Text, Type } from '@waybill/kit/schema.ts';
 import {
   charge,
   closeAccount,
@@ -22,7 +23,10 @@ import {
   RefundRequest,
   VoidReply,
 } from './contract.ts';
+import { findWallet } from './store.ts';
+import { readStatement } from './views.ts';
 
+const EXPORT_PAGE = 1000;
 const internal = { access: ['service'], internal: true } as const;
 const reused = { '409 key_reused': 'the key stands for something else' };
 
@@ -102,6 +106,33 @@ export const internalRoutes: readonly Route<BillingContext>[] = [
     },
     async handle({ body }, context: BillingContext) {
       return { status: 200, body: await refund(context, body) };
+    },
+  }),
+  route({
+    ...internal,
+    method: 'GET',
+    path: '/internal/billing/export',
+    summary: "A person's wallet with its operations, for their export.",
+    query: Type.Object(
+      { username: Identifier(128), after: Type.Optional(Text(400)) },
+      { additionalProperties: false },
+    ),
+    replies: { 200: { description: 'A page.' } },
+    async handle({ identity, query }, context: BillingContext) {
+      const username = query.username.normalize('NFC');
+      if ((await findWallet(context.db, username)) === undefined)
+        return { status: 200, body: { items: [], next: null } };
+      const { nextCursor: next, ...statement } = await readStatement(
+        context.db,
+        context.key('cursor'),
+        identity,
+        {
+          username,
+          size: EXPORT_PAGE,
+          ...(query.after === undefined ? {} : { cursor: query.after }),
+        },
+      );
+      return { status: 200, body: { items: [statement], next } };
     },
   }),
 ];
