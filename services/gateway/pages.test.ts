@@ -42,6 +42,22 @@ test('every page stands under a policy that lets nothing in from elsewhere', asy
   }
 });
 
+test('the start page lists the doors, each of which is there', async () => {
+  const { url } = await startGateway();
+  const html = await (await fetch(url)).text();
+  const calls = [...html.matchAll(/<dt><code>POST (\/[^<]+)<\/code>/g)].map(([, path]) => path!);
+  expect(calls).toEqual([
+    '/api/v1/orders',
+    '/api/v1/order',
+    '/api/v3/store/order',
+    '/api/v1/dispatch/assignments',
+    '/api/v1/auth/register',
+  ]);
+  // Each of them leads to a service, which is not running here.
+  for (const path of calls)
+    expect((await fetch(url + path, { method: 'POST' })).status, path).toBe(503);
+});
+
 test('files carry an ETag and are not sent twice', async () => {
   const { url } = await startGateway();
   for (const file of ['/docs/swagger-ui.css', '/docs/start.js', '/redoc/redoc.standalone.js']) {

@@ -26,18 +26,33 @@ pre { margin: 0; padding: 1.2rem 1.4rem; overflow-x: auto; border-radius: .7rem;
   font: .9rem/1.6 ui-monospace, "SF Mono", Menlo, "Liberation Mono", monospace; }
 p.hint { color: var(--soft); margin: .8rem 0 0; }
 code { font: .92em ui-monospace, Menlo, "Liberation Mono", monospace; }
+dl { margin: 0; border: 1px solid var(--line); border-radius: .7rem; background: var(--card); }
+dl div { display: grid; gap: .1rem 1.5rem; padding: .7rem 1.2rem;
+  grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); }
+dl div + div { border-top: 1px solid var(--line); }
+dt code { color: var(--accent); font-weight: 600; }
+dd { margin: 0; color: var(--soft); }
 ul { display: flex; flex-wrap: wrap; gap: .6rem; list-style: none; margin: 0; padding: 0; }
 li { padding: .3rem .85rem; border: 1px solid var(--line); border-radius: 2rem;
   background: var(--card); }
 li small { color: var(--soft); }
 `;
 
-const doors = [
+const pages = [
   ['/docs', 'Swagger UI', 'Every operation, to read and to try.'],
   ['/redoc', 'ReDoc', 'The same reference, made for reading.'],
   ['/openapi.json', 'OpenAPI', 'The document, for generators and tests.'],
   ['/health', 'Health', 'The process and what it stands on.'],
   ['/metrics', 'Metrics', 'For Prometheus.'],
+] as const;
+
+/** The doors to the one order engine, and the one that people come in by. */
+const doors = [
+  ['POST /api/v1/orders', 'Accept an order at once; it is charged in the background.'],
+  ['POST /api/v1/order', 'Check out from a wallet; the answer carries the outcome.'],
+  ['POST /api/v3/store/order', 'Reserve a pet, as the petstore has it; its event makes the order.'],
+  ['POST /api/v1/dispatch/assignments', 'Assign an order to an executor, who polls to acquire it.'],
+  ['POST /api/v1/auth/register', 'Register; or log in, at /api/v1/auth/login.'],
 ] as const;
 
 const order = `{
@@ -64,12 +79,15 @@ export interface StartPageOptions {
 /** The page of this process. */
 export function startPage({ services, port, mode, inboxUrl }: StartPageOptions): string {
   const inbox = ['Inbox', 'The e-mails that the sandbox caught.'] as const;
-  const all = [...doors, ...(inboxUrl === undefined ? [] : [[inboxUrl, ...inbox] as const])];
+  const all = [...pages, ...(inboxUrl === undefined ? [] : [[inboxUrl, ...inbox] as const])];
   const links = all.map(
     ([path, name, text]) => `<a href="${escape(path)}"><b>${name}</b><small>${text}</small></a>`,
   );
   const names = services.map(
     ({ name, here }) => `<li>${name} <small>${here ? 'here' : 'elsewhere'}</small></li>`,
+  );
+  const entries = doors.map(
+    ([call, text]) => `<div><dt><code>${call}</code></dt><dd>${text}</dd></div>`,
   );
   return `<!doctype html>
 <html lang="en">
@@ -90,6 +108,8 @@ This server is running.</p>
 <pre><code>${escape(exampleFor(port, mode))}</code></pre>
 <p class="hint">The answer is 202 with the order; it is charged in the background. Follow it at the
 <code>Location</code> of the answer.</p>
+<h2>Doors</h2>
+<dl>${entries.join('\n')}</dl>
 <h2>Services</h2>
 <ul>${names.join('\n')}</ul>
 </main>
