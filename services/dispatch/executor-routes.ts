@@ -112,7 +112,7 @@ export const executorRoutes: readonly Route<DispatchContext>[] = [
     method: 'GET',
     path: '/api/v1/dispatch/zones/{zone_id}',
     access: desk,
-    summary: 'One zone.',
+    summary: 'One zone by its id.',
     params: ZonePath,
     replies: { 200: Zone },
     refusals: { '404 zone_not_found': 'there is no such zone' },
