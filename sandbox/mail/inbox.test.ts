@@ -99,6 +99,16 @@ test('a mail is kept, and read as it was meant', async () => {
   expect(await mails('?to=eve@example.com')).toHaveLength(0);
 });
 
+test('long lines and odd words come out as they went in', async () => {
+  const text = 'Grüße, = and 你好 and  two spaces 🎉. '.repeat(60).trim();
+  const subject = 'Ein sehr langer Betreff: Größe, 你好, = und _ und 🎉. '.repeat(4).trim();
+  const html = `<p title="a = b">${text}</p>`;
+  for (const encoding of ['quoted-printable', 'base64'] as const)
+    await send({ text, html, subject, encoding, messageId: `<${encoding}@x>` });
+  for (const kept of await mails())
+    expect([kept.text.trim(), kept.html, kept.subject]).toEqual([text, html, subject]);
+});
+
 test('the same Message-ID is one mail that came twice', async () => {
   await send();
   await send();
@@ -159,10 +169,10 @@ test('changes need the secret', async () => {
 });
 
 test('the oldest make room', async () => {
-  const transport = createTransport({ host: '127.0.0.1', port: inbox.smtpPort, pool: true });
-  for (let number = 0; number < 1005; number++)
-    await transport.sendMail({ ...mail, messageId: `<${number}@x>` });
-  transport.close();
+  const mailOf = (number: number) =>
+    `MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nMessage-ID: <${number}@x>\r\n\r\nx\r\n.\r\n`;
+  await converse([Array.from({ length: 1005 }, (_, number) => mailOf(number)).join('')]);
+  while (JSON.parse((await ask('/control')).text).received < 1005) await sleep(20);
   const { total, mails: shown } = JSON.parse((await ask('/mails')).text);
   expect([total, shown.length, shown[0].message_id]).toEqual([1000, 100, '<1004@x>']);
 });

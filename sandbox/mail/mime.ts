@@ -106,7 +106,7 @@ function decodeBody({ headers, body }: Part, type: string): string {
     encoding === 'base64'
       ? Buffer.from(ascii(), 'base64')
       : encoding === 'quoted-printable'
-        ? unquote(ascii().replaceAll(/[ \t]*=\r?\n/g, ''))
+        ? unquote(ascii().replaceAll(/=[ \t]*\r?\n/g, ''))
         : body;
   return decode(bytes, parameter(type, 'charset') ?? 'utf-8').replaceAll('\r\n', '\n');
 }

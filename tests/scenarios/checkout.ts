@@ -194,6 +194,37 @@ export function checkoutScenarios(start: () => Promise<Platform>): void {
     expect(await balanceOf(ada)).toBe(6);
   });
 
+  it('gives a person all that is held about them, and forgets them', async () => {
+    const ada = await register();
+    await deposit(ada, 20);
+    expect((await order(ada, 19)).body).toMatchObject({ status: 'PAID' });
+    await until(async () => (await notices(ada)).content.length === 2, 15_000);
+    const self = `/api/v1/user/${ada.username}`;
+    const { status, body } = await ada.send('GET', `${self}/export`);
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        profile: { username: ada.username, firstName: 'Ada' },
+        user: [{ username: ada.username }],
+        orders: [{ customer_id: ada.username, total_amount: 19 }],
+        wallet: [{ balance: 1, operations: [{ type: 'PAYMENT' }, { type: 'DEPOSIT' }] }],
+        notifications: [{ parentType: 'USER' }, { notificationType: 'SUCCESS' }],
+      },
+    ]);
+    expect(JSON.stringify(body)).not.toMatch(/argon2|password_hash/);
+    expect((await ada.send('DELETE', self)).status).toBe(200);
+    const password = 'correct horse battery staple';
+    const login = () => send('POST', '/api/v1/auth/login', { username: ada.username, password });
+    await until(async () => (await login()).status === 401, 15_000);
+    const again = await send('POST', '/api/v1/auth/register', {
+      username: ada.username,
+      email: 'somebody@example.org',
+      phone: '+4915112345678',
+      password,
+    });
+    expect(again.status).toBe(409);
+  });
+
   it('keeps its books true', async () => {
     const { verifyDatabase } = await import('../../apps/server/verify/database.ts');
     const report = await verifyDatabase({
