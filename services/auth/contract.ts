@@ -36,7 +36,7 @@ const EXAMPLE_PASSWORD = 'correct horse battery staple';
  */
 const USERNAME = '^[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N}._-]*$';
 
-const Username = Type.String({
+export const Username = Type.String({
   minLength: 1,
   maxLength: 128,
   pattern: USERNAME,
@@ -45,7 +45,7 @@ const Username = Type.String({
 });
 
 /** Any text of at most 1 kB; the bytes count as they are. The shortest length is a setting. */
-const NewPassword = Type.String({
+export const NewPassword = Type.String({
   minLength: 1,
   maxLength: 1024,
   description: 'At least PASSWORD_MIN_LENGTH characters, at most 1024 bytes of UTF-8.',

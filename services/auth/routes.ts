@@ -29,11 +29,12 @@ import {
   VerifyEmail,
 } from './contract.ts';
 import { askForReset } from './links.ts';
+import { petstoreRoutes } from './petstore-routes.ts';
 import { register } from './registration.ts';
 import { nameKeyOf } from './rules.ts';
 import { refreshSession, tokensOf } from './sessions.ts';
-import { findUser, renderExport } from './store.ts';
-import { readRevocations } from './views.ts';
+import { findUser } from './store.ts';
+import { readRevocations, renderExport } from './views.ts';
 
 const DONE = { 204: { description: 'Done.' } } as const;
 const OVERRUN = {
@@ -117,8 +118,9 @@ const enter: readonly Route<AuthContext>[] = [
     operationId: 'refresh',
     summary: 'Exchange a refresh token for new tokens.',
     description:
-      'A refresh token is good once. Shown again within 5 s it is refused; shown again later it ' +
-      'ends its session, because two have it. A session goes on for 90 days at most.',
+      'A refresh token is good once. Shown again it ends its session, because two have it; of ' +
+      'several requests at once one is served, and the others are refused. A session goes on for ' +
+      '90 days at most.',
     body: Refresh,
     replies: { 200: TokenSet },
     refusals: { '401 invalid_refresh_token': 'it is used, too old, or its session has ended' },
@@ -295,4 +297,9 @@ const keys: readonly Route<AuthContext>[] = [
   }),
 ];
 
-export const routes: readonly Route<AuthContext>[] = [...enter, ...account, ...keys];
+export const routes: readonly Route<AuthContext>[] = [
+  ...enter,
+  ...account,
+  ...keys,
+  ...petstoreRoutes,
+];

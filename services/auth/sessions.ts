@@ -1,5 +1,6 @@
 /** Sessions: begun by a login, carried on by refresh tokens that are good once, ended for ever. */
 import { createHash } from 'node:crypto';
+import { monotonicMs } from '@waybill/kit/clock.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { newId, newToken } from '@waybill/kit/ids.ts';
@@ -13,6 +14,7 @@ import {
   insertSession,
   lockForIssue,
   prolongSession,
+  stampUse,
   useRefreshToken,
   type Issuable,
 } from './store.ts';
@@ -21,12 +23,6 @@ import {
 const SESSIONS_AT_MOST = 100;
 /** Then one logs in again, however often the session was carried on. */
 const SESSION_DAYS = 90;
-/**
- * A refresh token that was used up so short a while ago is refused and nothing more: two tabs of
- * one client asked at once. Shown later, somebody else has it, and the session ends.
- */
-const GRACE_SECONDS = 5;
-
 /** What was committed, and what the tokens are made of afterwards. */
 export interface Granted {
   readonly user: Issuable;
@@ -88,10 +84,11 @@ export function userInfoOf(user: {
  */
 export async function refreshSession(context: AuthContext, token: string): Promise<TokenSet> {
   const hash = hashOfToken(token);
+  const startedMs = monotonicMs();
   const granted = await context.db.transaction(async (tx) => {
     const sessionId = await useRefreshToken(tx, hash);
     if (sessionId === undefined) {
-      await endIfReused(tx, context, hash);
+      await endIfReused(tx, context, hash, startedMs);
       return undefined;
     }
     const { refreshTtlSeconds } = context.settings;
@@ -99,6 +96,8 @@ export async function refreshSession(context: AuthContext, token: string): Promi
     const user = userId === undefined ? undefined : await lockForIssue(tx, userId);
     if (user?.state !== 'active') return undefined;
     const refreshToken = await addRefreshToken(tx, context, sessionId);
+    // Once more, as late as can be: who comes before this is one of several at once.
+    await stampUse(tx, hash);
     return { user, sessionId, refreshToken };
   });
   if (granted === undefined)
@@ -106,9 +105,19 @@ export async function refreshSession(context: AuthContext, token: string): Promi
   return tokensOf(context, granted);
 }
 
-async function endIfReused(tx: Tx, context: AuthContext, hash: Buffer): Promise<void> {
+/**
+ * Two tabs of one client ask at once: the later one, which came before the token was used up, is
+ * refused and nothing more. Who comes after that has kept an old token, or stolen it.
+ */
+async function endIfReused(
+  tx: Tx,
+  context: AuthContext,
+  hash: Buffer,
+  startedMs: number,
+): Promise<void> {
   const found = await findRefreshToken(tx, hash);
-  if (found === undefined || found.used_for === null || found.used_for < GRACE_SECONDS) return;
+  if (found === undefined || found.used_for === null) return;
+  if (found.used_for * 1000 <= monotonicMs() - startedMs) return;
   const ended = await revokeSessions(tx, [found.session_id]);
   if (ended.length > 0)
     context.log.warn({ session: found.session_id }, 'a refresh token was shown twice');

@@ -189,6 +189,20 @@ export async function setEmail(tx: Tx, id: string, email: string | null, key: st
   return rows.length === 1;
 }
 
+/** The petstore's own number and status of a user; null leaves them as they are. */
+export async function setStoreFields(
+  tx: Tx,
+  id: string,
+  number: bigint | null,
+  userStatus: number | null,
+): Promise<void> {
+  await tx.query(
+    `update users set number = coalesce($2, number), user_status = coalesce($3, user_status)
+     where id = $1`,
+    [id, number, userStatus],
+  );
+}
+
 export async function verifyEmail(tx: Tx, id: string, emailKey: string): Promise<boolean> {
   const rows = await tx.query(
     `update users set email_verified_at = coalesce(email_verified_at, now())
@@ -259,7 +273,11 @@ export async function useRefreshToken(tx: Tx, hash: Buffer): Promise<string | un
   return rows[0]?.session_id;
 }
 
-/** What a refresh token was, and for how many seconds it has been used up. */
+export async function stampUse(tx: Tx, hash: Buffer): Promise<void> {
+  await tx.query('update refresh_tokens set used_at = clock_timestamp() where hash = $1', [hash]);
+}
+
+/** Whose a refresh token was, and for how many seconds it has been used up. */
 export async function findRefreshToken(db: Queryable, hash: Buffer) {
   const rows = await db.query<{ session_id: string; used_for: number | null }>(
     `select session_id, extract(epoch from clock_timestamp() - used_at)::float8 as used_for
@@ -363,17 +381,4 @@ export async function returnAttempt(db: Queryable, bucket: Buffer, { stepSeconds
     'update attempts set arrival = arrival - make_interval(secs => $2) where bucket = $1',
     [bucket, stepSeconds],
   );
-}
-
-/** What is held about a user, as their export shows it. */
-export function renderExport(user: UserRow): Record<string, unknown> {
-  return {
-    id: user.id,
-    username: user.username,
-    email: user.email,
-    email_verified_at: user.email_verified_at,
-    roles: user.roles,
-    state: user.state,
-    created_at: user.created_at,
-  };
 }

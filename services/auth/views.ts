@@ -3,6 +3,7 @@ import type { Json } from '@waybill/kit/json.ts';
 import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import type { Revocation, UserRole } from './contract.ts';
 import type { UserState } from './rules.ts';
+import type { UserRow } from './store.ts';
 
 /** What was taken back after a position, in order. */
 export async function readRevocations(db: Queryable, after: number, limit: number) {
@@ -212,4 +213,17 @@ export async function trimExpired(db: Queryable, accessTtlSeconds: number): Prom
        where n.signs_from < now() - make_interval(secs => $1))`,
     [accessTtlSeconds + 86_400],
   );
+}
+
+/** What is held about a user, as their export shows it. */
+export function renderExport(user: UserRow): Record<string, unknown> {
+  return {
+    id: user.id,
+    username: user.username,
+    email: user.email,
+    email_verified_at: user.email_verified_at,
+    roles: user.roles,
+    state: user.state,
+    created_at: user.created_at,
+  };
 }
