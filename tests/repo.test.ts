@@ -11,9 +11,9 @@ const exceptionsAtMost = 0;
 const rooms = 'contract rules store commands views routes consumers tasks index'.split(' ');
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
-  auth: 'administration attempts context keys links passwords registration sessions settings'.split(
-    ' ',
-  ),
+  auth:
+    'administration attempts context keys links passwords petstore petstore-contract ' +
+    'petstore-routes registration sessions settings'.split(' '),
   billing: ['internal-routes', 'settings'],
   gateway: (
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
@@ -22,7 +22,7 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
   inventory: ['context', 'moves'],
   customers: ['export'],
   dispatch: (
-    'acquire acquiring assigning context executor-routes executors settings source-cache ' +
+    'acquire acquiring assigning context executor-routes executors polls settings source-cache ' +
     'source-settings sources sweeps waiting'
   ).split(' '),
   notifications: ['breaker', 'channels', 'context', 'templates'],

@@ -178,6 +178,20 @@ const internalRoutes: readonly Route<ServiceContext>[] = [
     },
   }),
   route({
+    method: 'POST',
+    path: '/internal/customers/profiles/{username}/erase',
+    access: ['service'],
+    summary: "Erase a person's data for ever.",
+    internal: true,
+    params: ProfilePath,
+    replies: { 200: ErasedProfile },
+    refusals: { '404 profile_not_found': 'there never was one' },
+    async handle({ identity, params }, context: ServiceContext) {
+      const { username, updated_at } = await eraseProfile(context, identity, params.username);
+      return { status: 200, body: { username, erasedAt: updated_at } };
+    },
+  }),
+  route({
     method: 'DELETE',
     path: '/internal/customers/profiles/{username}',
     access: ['service'],

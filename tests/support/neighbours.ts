@@ -158,7 +158,37 @@ function customersRoutes(state: State): Route<ServiceContext>[] {
       path: `${path}/{username}`,
       params: named,
       replies,
-      handle: async ({ params }) => ({ status: 200, body: contacts.get(params.username) ?? {} }),
+      async handle({ params }) {
+        const contact = contacts.get(params.username);
+        if (contact === undefined) throw new Refusal(404, 'profile_not_found', 'There is none.');
+        return { status: 200, body: contact };
+      },
+    }),
+    route({
+      ...internal,
+      method: 'PUT',
+      path: `${path}/{username}`,
+      params: named,
+      body: Type.Record(Type.String(), Type.Unknown()),
+      replies,
+      handle: ({ params, body }) =>
+        inMood(state.mood.customers, 'customers', () => {
+          const contact = contacts.get(params.username);
+          if (contact === undefined) throw new Refusal(404, 'profile_not_found', 'There is none.');
+          contacts.set(params.username, { ...contact, ...body });
+        }),
+    }),
+    route({
+      ...internal,
+      method: 'POST',
+      path: `${path}/{username}/erase`,
+      params: named,
+      replies,
+      handle: ({ params }) =>
+        inMood(state.mood.customers, 'customers', () => {
+          contacts.delete(params.username);
+          profiles.delete(params.username);
+        }),
     }),
   ];
 }
