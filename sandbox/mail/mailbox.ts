@@ -23,7 +23,7 @@ export interface Mailbox {
   readonly received: number;
 }
 
-export const MOST_MAILS = 1000;
+const MOST_MAILS = 1000;
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /** Keeps mails in memory; the oldest make room for new ones. */

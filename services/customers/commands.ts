@@ -169,7 +169,7 @@ export async function withdrawProfile(
 }
 
 /** The name, when the caller may act for it: a customer for themselves alone. */
-export function ownName(identity: Identity, username: string): string {
+function ownName(identity: Identity, username: string): string {
   const name = username.normalize('NFC');
   if (!isStaff(identity) && name !== identity.subject)
     throw new Refusal(403, 'foreign_profile', 'This is not your own profile.');
