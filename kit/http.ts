@@ -115,7 +115,10 @@ interface RawTarget {
   headers: { host?: string | undefined };
 }
 
-function requestIdOf(raw: { headers: Record<string, string | string[] | undefined> }): string {
+/** The id that the caller gave the request, if it is usable; else a new one. */
+export function requestIdOf(raw: {
+  headers: Record<string, string | string[] | undefined>;
+}): string {
   const given = raw.headers['x-request-id'];
   return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : newId();
 }
@@ -249,6 +252,11 @@ const duration = histogram('waybill_http_request_duration_seconds', 'Time to ans
   'method',
   'status',
 ]);
+
+/** Counts an answer that was not given by a mounted route. */
+export function observeAnswer(service: string, route: string, status: number, ms: number): void {
+  duration.observe({ service, route, method: 'POST', status: String(status) }, ms / 1000);
+}
 
 export interface MountOptions<Context> {
   readonly service: string;

@@ -16,6 +16,7 @@ import { BUS_POOL_SIZE, migrateAll, roleOf, rolePassword, type Migrated } from '
 import { describeRoutes, type OpenApiPart } from './openapi.ts';
 import { deriveKey } from './secrets.ts';
 import type { Service, ServiceContext } from './service.ts';
+import { installShortcuts, type QuickEntrance } from './shortcuts.ts';
 import type { Configuration } from './settings.ts';
 import { startTracing } from './telemetry.ts';
 import { startWork, type Running } from './work.ts';
@@ -61,8 +62,16 @@ export async function runServices(options: RunOptions): Promise<RunningProcess> 
     running.push(await prepare(service, configuration, log, client));
   }
   const state = mountHealth(server, running, platform, signer);
-  await mountAll(server, running, { topology, signer, secret: platform.secret });
+  const entrance = await mountAll(server, running, { topology, signer, secret: platform.secret });
   await server.ready();
+  installShortcuts(server, {
+    shortcuts: running.flatMap(({ service, context }) =>
+      (service.shortcuts ?? []).map((shortcut) => ({ service: service.name, shortcut, context })),
+    ),
+    entrance,
+    signer,
+    isOpen: () => !state.stopping,
+  });
   const stops = running.map((one) => startWork(one, configuration));
   try {
     await server.listen({ port: platform.port, host: platform.host });
@@ -100,10 +109,15 @@ async function mountAll(
   server: FastifyInstance,
   running: readonly Running[],
   { topology, signer, secret }: Surroundings,
-): Promise<void> {
+): Promise<QuickEntrance | undefined> {
   const documents = new Map<string, OpenApiPart>();
+  let entrance: QuickEntrance | undefined;
   for (const { service, context } of running)
-    await service.entrance?.(server, context as never, { topology, signer, documents });
+    entrance ??= await service.entrance?.(server, context as never, {
+      topology,
+      signer,
+      documents,
+    });
   const idempotencySecret = deriveKey(secret, 'idempotency');
   for (const { service, context, db, inboxes } of running) {
     const routes = [...service.routes, ...kitRoutes({ service, db, inboxes })];
@@ -118,6 +132,7 @@ async function mountAll(
       });
     });
   }
+  return entrance;
 }
 
 function processName(services: readonly Service[]): string {

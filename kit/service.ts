@@ -11,6 +11,7 @@ import type { Logger } from './logger.ts';
 import type { OpenApiPart } from './openapi.ts';
 import type { Route } from './route.ts';
 import type { KeyPurpose } from './secrets.ts';
+import type { QuickEntrance, Shortcut } from './shortcuts.ts';
 import type { TaskHandler } from './tasks.ts';
 
 /** What every service is given; its own context adds what it makes of it. */
@@ -50,12 +51,18 @@ export interface ServiceDefinition<Table extends SettingsTable, Context> {
   readonly consumers: readonly ConsumerDefinition<Context>[];
   readonly tasks: readonly TaskHandler<Context>[];
   readonly sweeps: readonly Sweep<Context>[];
+  /** Quick answers of routes that are asked more often than all others together. */
+  readonly shortcuts?: readonly Shortcut<Context>[];
   /** Lets go of requests that wait for something, before the process drains. */
   readonly release?: (context: Context) => void;
   /** Ends what `create` began. */
   readonly close?: (context: Context) => Promise<void>;
   /** The gateway alone: hooks in front of every route of this process, and proxies. */
-  readonly entrance?: (app: FastifyInstance, context: Context, entrance: Entrance) => Promise<void>;
+  readonly entrance?: (
+    app: FastifyInstance,
+    context: Context,
+    entrance: Entrance,
+  ) => Promise<QuickEntrance>;
 }
 
 /** What the gateway is told of its surroundings. */

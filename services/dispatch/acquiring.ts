@@ -51,7 +51,7 @@ export function createAcquiring(db: Database): Acquiring {
       return batch.map((executorId) => served.has(executorId));
     },
     shared,
-    limits(512, 2),
+    limits(512, 1),
   );
   return { isServed, take };
 }

@@ -4,6 +4,7 @@ import { orderNews } from './consumers.ts';
 import { createContext } from './context.ts';
 import { dispatchService } from './contract.ts';
 import { createDispatch } from './migrations/0001_dispatch.ts';
+import { emptyPolls } from './polls.ts';
 import { routes } from './routes.ts';
 import { checkSettings, settings } from './settings.ts';
 import { sweeps } from './sweeps.ts';
@@ -20,6 +21,7 @@ export const dispatch = defineService({
   consumers: [orderNews],
   tasks: [repriceTask],
   sweeps,
+  shortcuts: [emptyPolls],
   release: ({ waiting }) => waiting.release(),
   close: ({ closeSources }) => closeSources(),
 });

@@ -1,5 +1,4 @@
 /** Chapter D: assign, acquire, cancel, and what became of it. */
-import { random } from '@waybill/kit/ids.ts';
 import { isStaff } from '@waybill/kit/identity.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { route, type Reply, type Route } from '@waybill/kit/route.ts';
@@ -31,6 +30,7 @@ import {
   Reassign,
 } from './contract.ts';
 import { executorRoutes } from './executor-routes.ts';
+import { comeBackAfter, POLL_PATH, POLLERS } from './polls.ts';
 import { findAssignment, listAssignments, renderAssignment } from './views.ts';
 
 const desk = ['operator', 'admin', 'service'] as const;
@@ -56,8 +56,8 @@ const progress = {
 export const routes: readonly Route<DispatchContext>[] = [
   route({
     method: 'POST',
-    path: '/api/v1/dispatch/executors/{executor_id}/acquire',
-    access: deskOrExecutor,
+    path: POLL_PATH,
+    access: POLLERS,
     summary: 'Get the oldest order that is assigned to this executor.',
     description:
       'The order then has this one holder. Asking again with the same Idempotency-Key, or within ' +
@@ -68,7 +68,8 @@ export const routes: readonly Route<DispatchContext>[] = [
     idempotent: true,
     replies: { 200: Acquired, 204: { description: 'There is none.' } },
     refusals: { '404 executor_not_found': 'it is another executor’s path' },
-    async handle({ identity, params, query, idempotency, ...call }, context: DispatchContext) {
+    async handle(call, context: DispatchContext) {
+      const { identity, params, query, idempotency } = call;
       const executorId = params.executor_id.normalize('NFC');
       refuseForeign(identity, executorId);
       const got = await acquire(context, {
@@ -81,8 +82,8 @@ export const routes: readonly Route<DispatchContext>[] = [
             : { ...idempotency, scope: `${identity.subject} acquire ${executorId}` },
         hungUp: () => call.hungUp,
       });
-      if (got === undefined) return nothing(context.settings.pollSeconds);
-      return answer(200, got);
+      if (got !== undefined) return answer(200, got);
+      return { status: 204, headers: { 'retry-after': comeBackAfter(context) } };
     },
   }),
   route({
@@ -214,23 +215,4 @@ function reportRoute(to: Report['to']): Route<DispatchContext> {
 
 function answer(status: number, { body, replayed }: Answered): Reply {
   return { status, body, headers: replayed ? { 'idempotent-replayed': 'true' } : {} };
-}
-
-const hints = new Map<number, readonly Reply[]>();
-
-/**
- * Come back in a minute, give or take a fifth: a quarter of a million who all were refused at one
- * moment would otherwise come back at one moment too.
- */
-function nothing(seconds: number): Reply {
-  let replies = hints.get(seconds);
-  if (replies === undefined) {
-    const [least, most] = [Math.ceil(seconds * 0.8), Math.floor(seconds * 1.2)];
-    replies = Array.from({ length: most - least + 1 }, (_, index) => ({
-      status: 204,
-      headers: { 'retry-after': String(least + index) },
-    }));
-    hints.set(seconds, replies);
-  }
-  return replies[Math.floor(random() * replies.length)] as Reply;
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { isLoopback } from '@waybill/kit/config.ts';
 import type { Topology } from '@waybill/kit/discovery.ts';
 import type { Entrance, ServiceContext } from '@waybill/kit/service.ts';
+import type { QuickEntrance } from '@waybill/kit/shortcuts.ts';
 import { openDocument } from './documents.ts';
 import { installFront } from './front.ts';
 import { openKeys } from './keys.ts';
@@ -27,11 +28,11 @@ export async function setUpEntrance(
   app: FastifyInstance,
   context: ServiceContext<GatewaySettings>,
   { topology, signer, documents }: Entrance,
-): Promise<void> {
+): Promise<QuickEntrance> {
   const { platform, settings, client, log } = context;
   const mode = platform.authMode === 'open' ? 'open' : 'jwt';
   installSpans(app);
-  installFront(app, {
+  const quick = installFront(app, {
     mode,
     wide: platform.allowOpen && !isLoopback(platform.host),
     limits: { requests: platform.rateLimit, polls: settings.pollLimit },
@@ -44,6 +45,7 @@ export async function setUpEntrance(
   const readDocument = openDocument({ upstreams, topology, documents, client, log });
   const { inboxUrl } = settings;
   mountPages(app, { services, port: platform.port, mode, inboxUrl }, readDocument);
+  return quick;
 }
 
 /** Tokens of the issuer that is named; else of our own auth service, where there is one. */

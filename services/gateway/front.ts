@@ -14,6 +14,7 @@ import {
   type IdentitySigner,
 } from '@waybill/kit/identity.ts';
 import { sameText } from '@waybill/kit/secrets.ts';
+import type { QuickEntrance } from '@waybill/kit/shortcuts.ts';
 import { isCanonical, keepAllowed, tellCaller } from './headers.ts';
 import { createOpenGuard, DEMO_ADMIN } from './open-mode.ts';
 import { callerOfAddress, createLimits, type Limits } from './rate-limit.ts';
@@ -38,8 +39,8 @@ interface RouteConfig {
 /** Asked by whoever runs this process, all from one address; a limit would call it ill. */
 const PROBES = new Set(['/livez', '/readyz', '/health']);
 
-/** Installs the hook. */
-export function installFront(app: FastifyInstance, options: FrontOptions): void {
+/** Installs the hook; returns what can be said of a caller without asking anybody. */
+export function installFront(app: FastifyInstance, options: FrontOptions): QuickEntrance {
   const { signer, tokens } = options;
   const open = options.mode === 'open';
   const guard = open ? createOpenGuard(options.wide) : undefined;
@@ -104,6 +105,19 @@ export function installFront(app: FastifyInstance, options: FrontOptions): void 
       })
       .then((identity) => admit(request, reply, config, identity));
   });
+  return {
+    recognise({ headers }) {
+      try {
+        guard?.(headers);
+      } catch {
+        return undefined;
+      }
+      const { authorization } = headers;
+      if (authorization !== undefined) return tokens.known(authorization);
+      return open ? DEMO_ADMIN : undefined;
+    },
+    admit: (identity) => (limits === undefined ? [] : limits.poll(identity)),
+  };
 }
 
 function originOf(request: FastifyRequest): Identity {

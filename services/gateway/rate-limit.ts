@@ -106,6 +106,8 @@ export interface Limits {
 }
 
 export interface CountedLimits {
+  /** Counts a poll; the fields to answer with, or undefined where it is to be refused. */
+  poll(identity: Identity): readonly string[] | undefined;
   /** Counts a request of this caller, or of an address when it is nobody's; may refuse it. */
   count(request: FastifyRequest, reply: FastifyReply, identity: Identity | undefined): void;
 }
@@ -117,13 +119,25 @@ export function createLimits({ requests, polls }: Limits): CountedLimits {
   const general = createCounter('default', requests);
   const ofPolls = createCounter('polls', polls);
   return {
+    poll({ subject }) {
+      const counted = ofPolls?.(`subject:${subject}`);
+      if (counted === undefined) return [];
+      const { fields, allowed } = counted;
+      return allowed ? Object.entries(fields).flat() : undefined;
+    },
     count(request, reply, identity) {
       const counter = isPoll(request) ? ofPolls : general;
       const caller =
         identity === undefined
           ? callerOfAddress(request.socket.remoteAddress)
           : `subject:${identity.subject}`;
-      counter?.(reply, caller);
+      const counted = counter?.(caller);
+      if (counted === undefined) return;
+      reply.headers(counted.fields);
+      if (counted.allowed) return;
+      throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
+        headers: { 'retry-after': String(Math.max(1, Math.ceil(counted.retryAfterMs / 1000))) },
+      });
     },
   };
 }
@@ -135,20 +149,19 @@ function isPoll({ method, raw: { url = '' } }: FastifyRequest): boolean {
   return method === 'POST' && POLL.test(url);
 }
 
-/** Counts, writes the RateLimit fields (draft-ietf-httpapi-ratelimit-headers), refuses with 429. */
+/** Counts, and tells the RateLimit fields (draft-ietf-httpapi-ratelimit-headers). */
 function createCounter(name: string, limit: number) {
   if (limit === 0) return undefined;
   const quota = { limit, windowMs: WINDOW_MS };
   const limiter = createLimiter(quota);
   const policy = `"${name}";q=${limit};w=${WINDOW_MS / 1000}`;
-  return (reply: FastifyReply, caller: string): void => {
-    const decision = limiter.take(caller, monotonicMs());
-    const reset = Math.ceil(decision.resetMs / 1000);
-    reply.header('ratelimit-policy', policy);
-    reply.header('ratelimit', `"${name}";r=${decision.remaining};t=${reset}`);
-    if (decision.allowed) return;
-    throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
-      headers: { 'retry-after': String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000))) },
-    });
+  return (caller: string) => {
+    const { allowed, remaining, resetMs, retryAfterMs } = limiter.take(caller, monotonicMs());
+    const reset = Math.ceil(resetMs / 1000);
+    const fields = {
+      'ratelimit-policy': policy,
+      ratelimit: `"${name}";r=${remaining};t=${reset}`,
+    };
+    return { allowed, retryAfterMs, fields };
   };
 }
