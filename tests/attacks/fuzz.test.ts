@@ -9,7 +9,13 @@ const requests = Number(process.env.FUZZ_REQUESTS ?? 1500);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
 
 /** What no request without a secret or without a fault before it can get through. */
-const neverAccepted = ['postPaymentsCallbacks', 'postDeadLetters'];
+const neverAccepted = [
+  'postPaymentsCallbacks',
+  'postDeadLetters',
+  // Pictures are not made of JSON, and without one there is none to look at.
+  'postPetPetIdUploadImage',
+  'getPhotosId',
+];
 
 test(`${requests} requests, seed ${seed}`, { timeout: 60_000 + requests * 100 }, async () => {
   const report = await fuzz({ url: target.process.url, requests, seed });
