@@ -31,7 +31,7 @@ const Cursor = Type.Optional(
 const Pets = Type.Array(Pet, { description: 'At most 1,000; Link leads to the next ones.' });
 const Values = (description: string, example: string) =>
   Type.Optional(
-    Type.Array(Type.String({ maxLength: 2000 }), {
+    Type.Array(Type.String({ maxLength: 1000 }), {
       maxItems: 100,
       description,
       examples: [[example]],
@@ -94,7 +94,7 @@ const changes: readonly Route<PetsContext>[] = [
     params: PetPath,
     query: Type.Object(
       {
-        name: Type.Optional(Type.String({ maxLength: 2000, description: '1 to 300 characters.' })),
+        name: Type.Optional(Type.String({ maxLength: 1000, description: '1 to 300 characters.' })),
         status: Type.Optional(
           Type.String({ maxLength: 100, description: `One of ${WIRE_STATUSES.join(', ')}.` }),
         ),
@@ -137,7 +137,7 @@ const changes: readonly Route<PetsContext>[] = [
       'pixels wide and high, with a thumbnail. Its address joins the photoUrls of the pet.',
     params: PetPath,
     query: Type.Object(
-      { additionalMetadata: Type.Optional(Type.String({ maxLength: 2000 })) },
+      { additionalMetadata: Type.Optional(Type.String({ maxLength: 1000 })) },
       closed,
     ),
     upload: { maxBytes: MAX_UPLOAD_BYTES },

@@ -38,7 +38,7 @@ export const UploadQuery = Type.Object(
       pattern: '^[0-9a-f-]{36,64}$',
       description: 'The same upload again has the same key, and is stored once.',
     }),
-    metadata: Type.Optional(Type.String({ maxLength: 2000 })),
+    metadata: Type.Optional(Type.String({ maxLength: 1000 })),
   },
   closed,
 );

@@ -37,7 +37,7 @@ export function casesOf(operation: Operation): fc.Arbitrary<Case> {
   ];
   if (operation.parameters.length > 0)
     kinds.push({ weight: 3, arbitrary: wrongParameter(operation) });
-  if (operation.parameters.some((parameter) => parameter.in === 'query'))
+  if (givenOnce(operation).length > 0)
     kinds.push({ weight: 1, arbitrary: ambiguousQuery(operation) });
   if (operation.body !== undefined)
     kinds.push(
@@ -130,6 +130,11 @@ function wrongParameter(operation: Operation): fc.Arbitrary<Case> {
     });
 }
 
+/** The query parameters that are no lists. */
+function givenOnce({ parameters }: Operation): Parameter[] {
+  return parameters.filter((one) => one.in === 'query' && one.schema.type !== 'array');
+}
+
 function optionalOf(parameters: readonly Parameter[]): Parameter[] {
   return parameters.filter((one) => !one.required);
 }
@@ -141,7 +146,7 @@ function isFieldValue(text: string): boolean {
 
 /** One query parameter is there twice, or as a list, or is unknown. */
 function ambiguousQuery(operation: Operation): fc.Arbitrary<Case> {
-  const names = operation.parameters.filter((one) => one.in === 'query').map((one) => one.name);
+  const names = givenOnce(operation).map((one) => one.name);
   return fc
     .tuple(parts(operation), fc.constantFrom(...names), fc.constantFrom('twice', 'list', 'unknown'))
     .map(([made, name, how]) => {

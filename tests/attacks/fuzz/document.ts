@@ -113,11 +113,15 @@ function readOperation(
   };
 }
 
-/** Parameters are text; a whole number is one that is written plainly. */
+/** Parameters are text; a whole number is one that is written plainly, a list has one value here. */
 function allowing(ajv: Ajv2020, schema: Schema): (text: string) => boolean {
   const validate = ajv.compile(schema);
+  if (schema.type === 'array') return (text) => validate([text]) && !text.includes('\0');
   if (schema.type !== 'integer') return (text) => validate(text) && !text.includes('\0');
-  return (text) => /^-?(0|[1-9]\d{0,14})$/.test(text) && validate(Number(text));
+  return (text) =>
+    /^-?(0|[1-9]\d{0,15})$/.test(text) &&
+    Number.isSafeInteger(Number(text)) &&
+    validate(Number(text));
 }
 
 /** A copy in which every reference is replaced by what it names. */
