@@ -7,6 +7,9 @@
 //   npm run soak -- checkout [--minutes 0.5]
 //   npm run soak -- ledger  [--transfers 100000]
 //   npm run soak -- mutants [--only refund]
+//   npm run soak -- pets    [--engine postgres] [--topology many] [--only reserved] [--minutes 1]
+//   npm run soak -- pet-races [--engine postgres] [--topology many] [--rounds 10000]
+//   npm run soak -- stock   [--rounds 1000]
 //   npm run soak -- fuzz    [--requests 20000] [--seed N] [--lanes 8]
 //
 // FAULT_EVIDENCE names a folder for logs and journals of what failed.
@@ -37,6 +40,7 @@ const { values, positionals } = parseArgs({
     payments: { type: 'string' },
     minutes: { type: 'string' },
     transfers: { type: 'string' },
+    rounds: { type: 'string' },
   },
 });
 const begun = performance.now();

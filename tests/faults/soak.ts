@@ -15,6 +15,9 @@ import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions }
 import { describeLedger, runLedger } from './ledger.ts';
 import { describeKills, runKills } from './kills.ts';
 import { allCells, nameOf, runCells, type CellResult } from './matrix.ts';
+import { allPetCells, nameOfPetCell, runPetFaults } from './pet-faults.ts';
+import { describeRaces, runPetRaces } from './pet-races.ts';
+import { describeSales, runStockSales } from './stock-sales.ts';
 
 export interface SoakOptions {
   readonly engine?: string;
@@ -25,6 +28,7 @@ export interface SoakOptions {
   readonly payments?: string;
   readonly minutes?: string;
   readonly transfers?: string;
+  readonly rounds?: string;
 }
 
 /** Runs on a copy of the sources in `root`, so that edits in hours of running are not seen. */
@@ -38,6 +42,9 @@ const table: Readonly<Record<string, SoakRun>> = {
   outage,
   checkout,
   mutants,
+  pets,
+  'pet-races': petRaces,
+  stock,
 };
 
 export const names = Object.keys(table);
@@ -152,4 +159,44 @@ async function mutants({ only = '' }: SoakOptions): Promise<boolean> {
   const good = verdicts.filter((one) => one.caught.length > 0 && one.falseAlarms.length === 0);
   print(`${good.length} of ${chosen.length} planted bugs caught`);
   return good.length === chosen.length;
+}
+
+/** Orders for pets at every step, with inventory and the broker away. */
+async function pets(options: SoakOptions, root: string): Promise<boolean> {
+  const { engine, topology, only = '', minutes = '1' } = options;
+  const engines = engine === undefined ? ENGINES : [engine as Engine];
+  const topologies: Topology[] = topology === undefined ? ['one', 'many'] : [topology as Topology];
+  let held = true;
+  const done = (name: string, violations: readonly string[]) => {
+    held &&= violations.length === 0;
+    print(`${violations.length === 0 ? 'ok ' : 'BAD'} ${name}`);
+    for (const violation of violations) print(`      ${violation}`);
+  };
+  for (const each of engines)
+    for (const how of topologies) {
+      print(`${each}, ${how}`);
+      const cells = allPetCells(how).filter((cell) => nameOfPetCell(cell).includes(only));
+      const awayMs = Number(minutes) * 60_000;
+      await runPetFaults({ engine: each, topology: how, cells, outages: true, awayMs, root, done });
+    }
+  return held;
+}
+
+async function petRaces(options: SoakOptions, root: string): Promise<boolean> {
+  const { engine = 'postgres', topology = 'many', rounds = '10000' } = options;
+  const report = await runPetRaces({
+    engine: engine as Engine,
+    topology: topology as Topology,
+    rounds: Number(rounds),
+    callers: 50,
+    root,
+  });
+  for (const line of [...describeRaces(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
+}
+
+async function stock({ rounds = '1000' }: SoakOptions, root: string): Promise<boolean> {
+  const report = await runStockSales({ rounds: Number(rounds), buyers: 20, units: 3, root });
+  for (const line of [...describeSales(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
 }

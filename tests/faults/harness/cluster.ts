@@ -40,6 +40,8 @@ const PROCESSES = {
   orders: ['orders'],
   payments: ['payments'],
   billing: ['billing', 'customers', 'notifications'],
+  pets: ['pets', 'photos'],
+  inventory: ['inventory'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type Service = keyof typeof PROCESSES;

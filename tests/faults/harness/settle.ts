@@ -13,7 +13,7 @@ export interface Judgement {
 
 export async function settle(
   cluster: Cluster,
-  shopper: Shopper,
+  shopper: Pick<Shopper, 'journal' | 'expected'>,
   { waitSeconds = 60, heal = true }: { waitSeconds?: number; heal?: boolean } = {},
 ): Promise<Judgement> {
   await Promise.all(cluster.members.map((member) => member.untilReady()));
@@ -37,7 +37,7 @@ export async function settle(
 }
 
 /** Orders that came to rest, but not where their token and cancellation lead. */
-async function unexpected(cluster: Cluster, shopper: Shopper): Promise<string[]> {
+async function unexpected(cluster: Cluster, shopper: Pick<Shopper, 'expected'>): Promise<string[]> {
   const rows = await queryAsOwner<Ended>(
     cluster.databaseUrl(),
     `select o.id, o.number, o.status, p.failure_code as failure from orders.orders o
