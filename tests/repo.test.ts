@@ -11,9 +11,10 @@ const exceptionsAtMost = 0;
 const rooms = 'contract rules store commands views routes consumers tasks index'.split(' ');
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
-  auth:
+  auth: (
     'administration attempts context keys links passwords petstore petstore-contract ' +
-    'petstore-routes registration sessions settings'.split(' '),
+    'petstore-routes registration sessions settings'
+  ).split(' '),
   billing: ['internal-routes', 'settings'],
   gateway: (
     'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +

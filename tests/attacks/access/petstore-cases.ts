@@ -27,6 +27,22 @@ const order: Case = {
   },
 };
 
+const USERS = '/api/v3/user';
+const PASSWORD = 'correct horse battery staple';
+
+const user = (body?: object): Case => ({
+  own: 200,
+  foreign: 404,
+  async make(platform, { name: username }) {
+    const email = `${username}@example.com`;
+    const made = { username, email, password: PASSWORD };
+    const answer = await platform.send(undefined, { method: 'POST', path: USERS, body: made });
+    if (answer.status !== 200) throw new Error(answer.text);
+    const look = `${USERS}/${username}`;
+    return { path: { username }, hidden: email, look, ...(body === undefined ? {} : { body }) };
+  },
+});
+
 export const petstoreCases: Declarations = {
   'GET /api/v3/pet/{petId}': 'pets are in the window',
   'GET /api/v1/photos/{id}': 'photos are of pets',
@@ -39,6 +55,12 @@ export const petstoreCases: Declarations = {
       return { body: { petId }, query: { username }, look: `/api/v3/pet/${petId}` };
     },
   },
+  [`POST ${USERS}`]: 'makes somebody new, and nobody of whoever is there',
+  [`POST ${USERS}/createWithList`]: 'makes somebody new, and nobody of whoever is there',
+  [`GET ${USERS}/login`]: 'whoever knows the password is the person',
+  [`GET ${USERS}/{username}`]: user(),
+  [`PUT ${USERS}/{username}`]: user({ firstName: 'Eve' }),
+  [`DELETE ${USERS}/{username}`]: user(),
   [`GET ${STORE}/{orderId}`]: order,
   [`DELETE ${STORE}/{orderId}`]: order,
 };
