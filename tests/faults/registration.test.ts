@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, queryRows } from '../support/database.ts';
 import { freePort, startWaybill, until, type WaybillProcess } from '../support/waybill.ts';
-import { WALKED_ELSEWHERE } from './matrix.ts';
+import { OF_REGISTRATIONS } from './matrix.ts';
 
 const PASSWORD = 'correct horse battery staple';
 /** A registration whose request is gone is undone after 20 s; a lease may have to end first. */
@@ -86,7 +86,7 @@ describe.each(Object.keys(ways) as (keyof typeof ways)[])('%s', (way) => {
     );
 
   test('there is everything or nothing, wherever it died', async () => {
-    for (const point of WALKED_ELSEWHERE) {
+    for (const point of OF_REGISTRATIONS) {
       await start(`${point}=kill`);
       // A profile that somebody made by hand makes the registration undo itself.
       if (isUndoing(point))
@@ -103,7 +103,7 @@ describe.each(Object.keys(ways) as (keyof typeof ways)[])('%s', (way) => {
         `select username from auth.users where state <> 'active'`,
       );
     await until(async () => (await open()).length === 0, SETTLED_MS, 500);
-    for (const point of WALKED_ELSEWHERE) {
+    for (const point of OF_REGISTRATIONS) {
       const name = nameOf(point);
       const whole = point === 'auth.register.completed';
       const byHand = isUndoing(point);
