@@ -79,21 +79,32 @@ export async function startApart(options: ApartOptions): Promise<Platform> {
     SANDBOX_CALLBACK_URL: `http://127.0.0.1:${gateway}/api/v1/payments/callbacks`,
     ...settings,
   };
-  const start = (names: readonly string[], port: number | undefined, more: object = {}) =>
-    startWaybill({ names, dataDir, env, ...(port === undefined ? {} : { port }), ...more });
-  const processes: WaybillProcess[] = [await start(['sandbox'], undefined, { unready: true })];
-  processes.push(...(await Promise.all(services.map((name, at) => start([name], ports[at])))));
-  const entrance = await start(['gateway'], gateway);
-  processes.push(entrance);
+  const processes: WaybillProcess[] = [];
+  const stop = async () => {
+    for (const one of processes.reverse()) await one.stop();
+    await database.stop();
+  };
+  const start = async (name: string, more: object) => {
+    const one = await startWaybill({ names: [name], dataDir, env, ...more });
+    processes.push(one);
+    return one;
+  };
+  try {
+    await start('sandbox', { unready: true });
+    const starts = services.map((name, at) => start(name, { port: ports[at] }));
+    await Promise.allSettled(starts);
+    await Promise.all(starts);
+    await start('gateway', { port: gateway });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
-    url: entrance.url,
+    url: `http://127.0.0.1:${gateway}`,
     dataDir,
     databaseUrl: database.url,
     journal: join(dataDir, 'sandbox', 'journal.jsonl'),
     output: () => processes.map((one) => one.output()).join(''),
-    async stop() {
-      for (const one of processes.reverse()) await one.stop();
-      await database.stop();
-    },
+    stop,
   };
 }

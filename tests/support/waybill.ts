@@ -101,8 +101,17 @@ export async function startWaybill(options: StartOptions = {}): Promise<WaybillP
       return exited;
     },
   };
-  if (options.unready !== true) await untilReady(running);
-  return running;
+  if (options.unready === true) return running;
+  try {
+    await untilReady(running);
+    return running;
+  } catch (error) {
+    // Nobody else has it in hand to end it.
+    const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+    await running.stop();
+    clearTimeout(late);
+    throw error;
+  }
 }
 
 /** Resolves when the process answers /readyz with 200. */
