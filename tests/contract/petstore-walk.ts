@@ -59,7 +59,7 @@ export async function casesOf(
     }
     if (place === 'path' && schema.type === 'string') {
       const at = (value: string) => ({ path: replaced(operation.path, name, value) });
-      cases.push(bad(`a malformed ${name}`, at('a%00b')));
+      cases.push(bad(`a malformed ${name}`, at('a%20b')));
       cases.push(bad(`a ${name} that is too long`, at('x'.repeat(300))));
       cases.push(make(`an unknown ${name}`, 404, { ...good, ...at(world.freshName()) }));
     }
