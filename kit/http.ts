@@ -26,7 +26,7 @@ import {
 import { newId } from './ids.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
-import type { Call, Reply, Route } from './route.ts';
+import { MAX_UPLOAD_BYTES, type Call, type Reply, type Route } from './route.ts';
 import { counter, histogram, inSpan, traceIdOf } from './telemetry.ts';
 import {
   compileBody,
@@ -241,8 +241,10 @@ function refusalOf(error: Error | FastifyError, request: FastifyRequest): unknow
   return error;
 }
 
-function tooLarge({ routeOptions }: FastifyRequest): Refusal {
-  const limit = routeOptions.bodyLimit ?? BODY_LIMIT;
+function tooLarge({ routeOptions, headers }: FastifyRequest): Refusal {
+  const { anyType } = routeOptions.config as RouteConfig;
+  const passedOn = anyType === true && headers['content-type'] === UPLOAD_TYPE;
+  const limit = passedOn ? MAX_UPLOAD_BYTES : (routeOptions.bodyLimit ?? BODY_LIMIT);
   return new Refusal(413, 'body_too_large', `A body has at most ${limit} bytes.`);
 }
 
