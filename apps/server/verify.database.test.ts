@@ -4,6 +4,7 @@ import pg from 'pg';
 import { cleanCalls, cleanJournal, writeCleanBooks } from '../../tests/support/clean-books.ts';
 import { createTestDatabase } from '../../tests/support/database.ts';
 import { clientFaults, harmless } from '../../tests/support/planted/client.ts';
+import { dispatchFaults } from '../../tests/support/planted/dispatch.ts';
 import { eventFaults } from '../../tests/support/planted/events.ts';
 import { journalFaults } from '../../tests/support/planted/journal.ts';
 import { ledgerFaults } from '../../tests/support/planted/ledger.ts';
@@ -20,6 +21,7 @@ const plants: readonly Plant[] = [
   ...journalFaults,
   ...ledgerFaults,
   ...petFaults,
+  ...dispatchFaults,
   ...eventFaults,
   ...clientFaults,
 ];

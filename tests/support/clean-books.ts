@@ -10,6 +10,7 @@ import { openLogger } from '@waybill/kit/logger.ts';
 import { migrate } from '@waybill/kit/run.ts';
 import { configure } from '@waybill/kit/settings.ts';
 import { loadServices } from '../../apps/server/services.ts';
+import { writeAssignments } from './clean-dispatch.ts';
 import { writePets, type PetOrder } from './clean-pets.ts';
 import { transferOf, writeWallets, type WalletOrder } from './clean-wallets.ts';
 
@@ -264,6 +265,7 @@ export async function writeCleanBooks(databaseUrl: string): Promise<void> {
       client,
       all.flatMap(({ id, hold }) => (hold === undefined ? [] : [{ id, hold }])),
     );
+    await writeAssignments(client);
     for (const service of services.filter(({ migrations }) => migrations !== undefined))
       await client.query(sequenced(service.name));
     for (const { name, consumers } of services)

@@ -1,6 +1,7 @@
 /** The invariants of the platform, as data. The statements read the relations of relations.ts. */
 import type { Check } from './check.ts';
 import { clientChecks } from './client-checks.ts';
+import { dispatchChecks } from './dispatch-checks.ts';
 import { consumerChecks, logChecks, taskChecks } from './event-checks.ts';
 import { ledgerChecks, walletChecks } from './ledger-checks.ts';
 import { orderChecks } from './order-checks.ts';
@@ -15,6 +16,7 @@ export const checks: readonly Check[] = [
   ...walletChecks,
   ...petChecks,
   ...stockChecks,
+  ...dispatchChecks,
   ...logChecks,
   ...consumerChecks,
   ...taskChecks,

@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import { UsageFault } from '../services.ts';
+import { dispatchRelations } from './dispatch-checks.ts';
 import { petRelations } from './pet-checks.ts';
 
 /** What a service does with events, as its definition says. */
@@ -26,6 +27,11 @@ const aggregates: Readonly<Record<string, string>> = {
       where key is null or key like 'operation:%'`,
   pets: 'select id::text as key, version, created_at from pets.pets',
   inventory: 'select sku as key, version, created_at from inventory.stock',
+  // All assignments of an order are one aggregate.
+  dispatch: `select order_id as key, max(version) as version, min(assigned_at) as created_at
+    from (select order_id, version, assigned_at from dispatch.assignments
+      union all select order_id, version, assigned_at from dispatch.past_assignments) every
+    group by order_id`,
 };
 
 /** Without these there is nothing to judge. */
@@ -73,6 +79,7 @@ export async function createRelations(
   await client.query(`create temp view judged_topics (topic) as values ${topics}`);
   await client.query(services.includes('billing') ? LEDGER : NO_LEDGER);
   await client.query(petRelations(services));
+  await client.query(dispatchRelations(services));
   await client.query(FIXED);
   await insertRows(
     client,
