@@ -101,7 +101,10 @@ export interface ExportPage {
   readonly next: string | null;
 }
 
-const Part = Type.Array(Type.Unknown(), { description: 'As the service itself shows them.' });
+const Part = Type.Array(Type.Unknown(), {
+  description: 'As the service itself shows them.',
+  examples: [[]],
+});
 
 export const PersonExport = Type.Object(
   {

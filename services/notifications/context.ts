@@ -50,7 +50,7 @@ export const settings = {
     { min: 1, max: 31_536_000 },
   ),
   timeoutSeconds: decimal(
-    { env: 'MAIL_TIMEOUT', help: 'Seconds that sending one e-mail may take.', fallback: '30' },
+    { env: 'MAIL_TIMEOUT', help: 'Seconds that sending one e-mail may take.', fallback: '20' },
     { min: 0.1, max: 120 },
   ),
   concurrency: integer(

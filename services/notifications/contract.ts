@@ -152,13 +152,16 @@ export type ListQuery = Static<typeof ListQuery>;
 export const NotificationList = Type.Object(
   {
     content: Type.Array(Notification),
-    page: Type.Object({
-      size: Type.Integer(),
-      number: Type.Integer(),
-      totalElements: Type.Integer({ description: 'Exact to 10 000.' }),
-      totalPages: Type.Integer(),
-      totalIsEstimate: Type.Optional(Type.Boolean()),
-    }),
+    page: Type.Object(
+      {
+        size: Type.Integer(),
+        number: Type.Integer({ description: 'From 0.' }),
+        totalElements: Type.Integer({ description: 'Exact to 10 000.' }),
+        totalPages: Type.Integer(),
+        totalIsEstimate: Type.Optional(Type.Boolean()),
+      },
+      { examples: [{ size: 20, number: 0, totalElements: 1, totalPages: 1 }] },
+    ),
   },
   { title: 'NotificationList', description: 'A page of notifications, newest first.' },
 );

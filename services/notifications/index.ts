@@ -7,10 +7,12 @@ import { createContext, settings, type NotificationsContext } from './context.ts
 import { notificationsService } from './contract.ts';
 import { createNotifications } from './migrations/0001_notifications.ts';
 import { routes } from './routes.ts';
-import { deleteBefore } from './store.ts';
+import { BITE, deleteBefore } from './store.ts';
 import { tasks } from './tasks.ts';
 
 const DAY_MS = 86_400_000;
+/** A minute's upkeep; more than anybody stores in one. */
+const MOST_BITES = 100;
 
 export const notifications = defineService({
   ...notificationsService,
@@ -26,7 +28,9 @@ export const notifications = defineService({
       name: 'trim notifications',
       everyMs: 60_000,
       async run({ db, settings: { retentionDays } }: NotificationsContext) {
-        await deleteBefore(db, firstIdAt(epochMs() - retentionDays * DAY_MS));
+        const before = firstIdAt(epochMs() - retentionDays * DAY_MS);
+        for (let bite = 0; bite < MOST_BITES; bite++)
+          if ((await deleteBefore(db, before)) < BITE) break;
       },
     },
   ],

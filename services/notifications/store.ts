@@ -149,13 +149,16 @@ export async function recordSending(
     );
 }
 
+/** What one statement deletes at most, so that none of them locks for long. */
+export const BITE = 1000;
+
 /** Deletes a bite of what a person was told up to a moment; says how much that was. */
 export async function deleteOfPerson(tx: Tx, username: string, until: string): Promise<number> {
   const rows = await tx.query(
     `delete from notifications where id in (
-       select id from notifications where username = $1 and created_at <= $2 limit 500)
+       select id from notifications where username = $1 and created_at <= $2 limit $3)
      returning id`,
-    [username, until],
+    [username, until, BITE],
   );
   return rows.length;
 }
@@ -164,8 +167,8 @@ export async function deleteOfPerson(tx: Tx, username: string, until: string): P
 export async function deleteBefore(db: Queryable, id: string): Promise<number> {
   const rows = await db.query(
     `delete from notifications where id in (
-       select id from notifications where id < $1 order by id limit 1000) returning id`,
-    [id],
+       select id from notifications where id < $1 order by id limit $2) returning id`,
+    [id, BITE],
   );
   return rows.length;
 }
