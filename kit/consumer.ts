@@ -139,13 +139,12 @@ async function deliver(
 async function handleQuickly(inbox: Inbox, partition: number, events: readonly CloudEvent[]) {
   const { db, topic } = inbox;
   // Not worth an fsync: what it must survive is this process's death, not the server's.
-  await db.transaction(async (tx) => {
-    await tx.query('set local synchronous_commit = off');
-    await tx.query(
-      'update cursors set unfinished = unfinished + 1 where topic = $1 and partition = $2',
-      [topic, partition],
-    );
-  });
+  await db.query(
+    `with hurried as (select set_config('synchronous_commit', 'off', true))
+     update cursors set unfinished = unfinished + 1 from hurried
+     where topic = $1 and partition = $2`,
+    [topic, partition],
+  );
   await failpoint('consumer.before_handle');
   await applyInOrder(inbox, partition, events);
 }

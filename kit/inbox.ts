@@ -122,17 +122,17 @@ async function sort(
   firstOfKey: boolean,
 ): Promise<Sorted> {
   const keys = [...new Set(events.map((event) => event.key))];
-  const seen = await tx.query<{ key: string; version: number }>(
-    'select key, version from inbox where topic = $1 and key = any($2)',
+  const rows = await tx.query<{ key: string; version: number; parked: boolean }>(
+    `select key, version, false as parked from inbox where topic = $1 and key = any($2)
+     union all
+     select key, max(version), true from dead_letters where topic = $1 and key = any($2)
+     group by key`,
     [inbox.topic, keys],
   );
-  const parked = await tx.query<{ key: string; version: number }>(
-    `select key, max(version) as version from dead_letters
-     where topic = $1 and key = any($2) group by key`,
-    [inbox.topic, keys],
-  );
-  const versions = new Map(seen.map((row) => [row.key, row.version]));
-  const parkedUpTo = new Map(parked.map((row) => [row.key, row.version]));
+  const upTo = (parked: boolean) =>
+    new Map(rows.filter((row) => row.parked === parked).map((row) => [row.key, row.version]));
+  const versions = upTo(false);
+  const parkedUpTo = upTo(true);
   const sorted: Sorted = { fresh: [], behind: [], gaps: new Map() };
   let first = firstOfKey;
   for (const event of events) {
