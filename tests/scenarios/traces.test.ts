@@ -46,7 +46,7 @@ describe.each(Object.entries(topologies))('%s', (topology, start) => {
       },
       body: JSON.stringify(body),
     });
-    return { traceId, status: reply.status };
+    return { traceId, status: reply.status, body: (await reply.json()) as { status?: string } };
   }
 
   /** What a span is, with the service whose it is. */
@@ -96,8 +96,8 @@ describe.each(Object.entries(topologies))('%s', (topology, start) => {
     expect((await send('/api/v1/billing/account/operate', deposit)).status).toBe(200);
     const orderPositions = [{ productId: 'sku-1', price: 19, quantity: 1 }];
     const order = { username, shopId: 1, totalCost: 19, orderPositions };
-    const { traceId, status } = await send('/api/v1/order', order);
-    expect(status).toBe(200);
+    const { traceId, status, body } = await send('/api/v1/order', order);
+    expect([status, body.status]).toEqual([200, 'PAID']);
     const involved = () =>
       new Set(collector.ofTrace(traceId).map((span) => span.attributes['service.name']));
     const parts = ['gateway', 'orders', 'payments', 'billing', 'customers', 'notifications'];
