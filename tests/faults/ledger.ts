@@ -138,7 +138,6 @@ async function withBank<Result>(
     DATA_DIR: join(folder, 'data'),
     WAYBILL_SECRET: LEDGER_SECRET,
   };
-  makeTables(root, shared);
   const urls: string[] = [];
   const members: Member[] = [];
   for (let number = 0; number < processes; number++) {
@@ -154,6 +153,7 @@ async function withBank<Result>(
   }
   const tellers = openTellers(urls);
   try {
+    makeTables(root, shared);
     await Promise.all(members.map((member) => member.start()));
     return await work({ members, postgres, tellers });
   } finally {
