@@ -12,12 +12,12 @@ const rooms = 'contract rules store commands views routes consumers tasks index'
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
   auth: (
-    'administration attempts context keys links passwords petstore petstore-contract ' +
+    'administration attempts context keys links once passwords petstore petstore-contract ' +
     'petstore-routes registration sessions settings'
   ).split(' '),
   billing: ['internal-routes', 'settings'],
   gateway: (
-    'assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
+    'account-pages assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
     'publishers rate-limit revocations spans start-page tokens upstreams'
   ).split(' '),
   inventory: ['context', 'moves'],

@@ -4,7 +4,8 @@ import type { Identity } from '@waybill/kit/identity.ts';
 import { countAttempt, countRequest, giveBack, hashOf } from './attempts.ts';
 import type { AuthContext } from './context.ts';
 import type { Login, Me, TokenSet } from './contract.ts';
-import { askForVerification } from './links.ts';
+import { askForReset, askForVerification } from './links.ts';
+import type { Effect } from './once.ts';
 import { emailKeyOf, nameKeyOf, passwordFaults, refuseFaults } from './rules.ts';
 import { beginSession, endSessionOf, hashOfToken, revokeSessions, tokensOf } from './sessions.ts';
 import {
@@ -68,15 +69,15 @@ export async function changePassword(
   identity: Identity,
   asked: { currentPassword: string; newPassword: string },
   origin: string,
-): Promise<void> {
-  const { db, passwords, settings } = context;
+): Promise<Effect> {
+  const { passwords, settings } = context;
   const user = await ownUser(context, identity);
   refuseFaults(passwordFaults(asked.newPassword, settings.passwordMinLength, '/newPassword'));
   const attempt = await countAttempt(context, origin, nameKeyOf(user.username), user.id);
   if (!(await passwords.verify(user.password_hash, asked.currentPassword)))
     throw new Refusal(403, 'wrong_password', 'The current password is not right.');
   const hash = await passwords.hash(asked.newPassword);
-  await db.transaction(async (tx) => {
+  return async (tx) => {
     const locked = await lockUser(tx, user.id);
     if (locked?.state !== 'active' || locked.password_hash !== user.password_hash)
       throw new Refusal(409, 'password_changed', 'The password was changed meanwhile.');
@@ -88,7 +89,7 @@ export async function changePassword(
       tx,
       ended.map((id) => ({ id })),
     );
-  });
+  };
 }
 
 /** Sets the password by a mailed link; every session ends, and the address is verified by it. */
@@ -96,14 +97,14 @@ export async function resetPassword(
   context: AuthContext,
   asked: { token: string; password: string },
   origin: string,
-): Promise<void> {
+): Promise<Effect> {
   const { db, passwords, settings } = context;
   refuseFaults(passwordFaults(asked.password, settings.passwordMinLength, '/password'));
   const link = hashOfToken(asked.token);
   // Before the hash, so that guessed links cost next to nothing.
   if (!(await findLink(db, link, 'reset'))) throw invalidLink();
   const hash = await passwords.hash(asked.password);
-  await db.transaction(async (tx) => {
+  return async (tx) => {
     const taken = await takeLink(tx, link, 'reset');
     const user = taken === undefined ? undefined : await lockUser(tx, taken.user_id);
     if (taken === undefined || user?.state !== 'active' || user.email_key !== taken.email_key)
@@ -117,16 +118,16 @@ export async function resetPassword(
       tx,
       ended.map((id) => ({ id })),
     );
-  });
+  };
 }
 
 /** Verifies an e-mail address by a mailed link. */
-export async function confirmEmail(context: AuthContext, token: string): Promise<void> {
-  await context.db.transaction(async (tx) => {
+export function confirmEmail(token: string): Effect {
+  return async (tx) => {
     const taken = await takeLink(tx, hashOfToken(token), 'verify');
     const verified = taken !== undefined && (await verifyEmail(tx, taken.user_id, taken.email_key));
     if (!verified) throw invalidLink();
-  });
+  };
 }
 
 /** Mails the link to verify one's address once more; nothing to do when it is verified. */
@@ -134,13 +135,28 @@ export async function resendVerification(
   context: AuthContext,
   identity: Identity,
   origin: string,
-): Promise<void> {
+): Promise<Effect> {
   const user = await ownUser(context, identity);
-  if (user.email_key === null || user.email_verified_at !== null) return;
+  if (user.email_key === null || user.email_verified_at !== null) return NOTHING;
   const { mayMail } = await countRequest(context, origin, user.email_key);
-  if (!mayMail) return;
-  await context.db.transaction((tx) => askForVerification(tx, user.id));
+  return mayMail ? (tx) => askForVerification(tx, user.id) : NOTHING;
 }
+
+/**
+ * Has a link to set a new password mailed, if somebody has the address. Whether anybody has is
+ * looked up by the task, so that this answers the same in the same time.
+ */
+export async function forgotPassword(
+  context: AuthContext,
+  email: string,
+  origin: string,
+): Promise<Effect> {
+  const emailKey = emailKeyOf(email);
+  const { mayMail } = await countRequest(context, origin, emailKey);
+  return mayMail ? (tx) => askForReset(tx, emailKey) : NOTHING;
+}
+
+const NOTHING: Effect = () => Promise.resolve();
 
 function invalidLink(): Refusal {
   return new Refusal(400, 'invalid_link', 'The link is not good any more; ask for a new one.');

@@ -1,6 +1,7 @@
 /** Mailed links, news of profiles, and what gateways are told. */
 import { decodeJwt } from 'jose';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { newId } from '@waybill/kit/ids.ts';
 import { queryRows } from '../../tests/support/database.ts';
 import { openNeighbours } from '../../tests/support/neighbours.ts';
 import { someone, startServices, type Running } from '../../tests/support/service.ts';
@@ -202,6 +203,46 @@ describe('a password', () => {
       Array.from({ length: 25 }, () => post('password', change, name, sessionId())),
     );
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(5);
+  });
+});
+
+describe('an idempotency key', () => {
+  const keyed = (path: string, body: unknown, key: string, as: string | null = null) =>
+    running.call('POST', `/api/v1/auth/${path}`, {
+      as: as === null ? null : someone(as),
+      body,
+      headers: { 'idempotency-key': key },
+    });
+
+  test('of what was done is told the same, and does nothing again', async () => {
+    const [verifying, changing] = [newId(), newId()];
+    const token = await mailed('verify_email');
+    const change = { currentPassword: PASSWORD, newPassword: ANOTHER };
+    for (const replayed of [undefined, 'true', 'true']) {
+      const verified = await keyed('verify-email', { token }, verifying);
+      const changed = await keyed('password', change, changing, name);
+      for (const { status, headers } of [verified, changed])
+        expect([status, headers['idempotent-replayed']]).toEqual([204, replayed]);
+    }
+    const other = await keyed('password', { ...change, newPassword: PASSWORD }, changing, name);
+    expect([other.status, other.body['code']]).toEqual([422, 'idempotency_key_reused']);
+    expect(await login(ANOTHER)).toBe(200);
+  });
+
+  test('used by many at once does it once', async () => {
+    const key = newId();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => keyed('password-reset', { email }, key)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    await mailed('reset_password');
+    const refused = await keyed(
+      'password',
+      { currentPassword: 'x', newPassword: ANOTHER },
+      newId(),
+      name,
+    );
+    expect(refused.status).toBe(403);
   });
 });
 

@@ -9,9 +9,7 @@ import { deadlineIn } from '@waybill/kit/deadline.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { enqueue, type TaskRun } from '@waybill/kit/tasks.ts';
-import { countRequest } from './attempts.ts';
 import type { AuthContext } from './context.ts';
-import { emailKeyOf } from './rules.ts';
 import { hashOfToken } from './sessions.ts';
 import { findUserByEmail, findUserById, type UserRow } from './store.ts';
 import { insertLink, type LinkPurpose } from './views.ts';
@@ -45,20 +43,10 @@ export async function askForVerification(tx: Tx, userId: string): Promise<void> 
   await enqueue(tx, [{ kind: MAIL, key: newId(), payload }]);
 }
 
-/**
- * Has a link to set a new password mailed, if somebody has the address. Whether anybody has is
- * looked up by the task, so that this answers the same in the same time.
- */
-export async function askForReset(
-  context: AuthContext,
-  email: string,
-  origin: string,
-): Promise<void> {
-  const emailKey = emailKeyOf(email);
-  const { mayMail } = await countRequest(context, origin, emailKey);
-  if (!mayMail) return;
+/** Has a link to set a new password mailed, if somebody has the address. */
+export async function askForReset(tx: Tx, emailKey: string): Promise<void> {
   const payload = { purpose: 'reset', email_key: emailKey };
-  await context.db.transaction((tx) => enqueue(tx, [{ kind: MAIL, key: newId(), payload }]));
+  await enqueue(tx, [{ kind: MAIL, key: newId(), payload }]);
 }
 
 /** Mails one link. */

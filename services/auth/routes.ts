@@ -4,6 +4,7 @@ import { Identifier, Type } from '@waybill/kit/schema.ts';
 import {
   changePassword,
   confirmEmail,
+  forgotPassword,
   login,
   logout,
   readMe,
@@ -28,7 +29,7 @@ import {
   USER_ROLES,
   VerifyEmail,
 } from './contract.ts';
-import { askForReset } from './links.ts';
+import { once } from './once.ts';
 import { petstoreRoutes } from './petstore-routes.ts';
 import { register } from './registration.ts';
 import { nameKeyOf } from './rules.ts';
@@ -166,6 +167,7 @@ const account: readonly Route<AuthContext>[] = [
     path: '/api/v1/auth/password',
     access: USER_ROLES,
     operationId: 'changePassword',
+    idempotent: true,
     summary: 'Change the own password; other sessions end.',
     body: ChangePassword,
     replies: DONE,
@@ -176,66 +178,60 @@ const account: readonly Route<AuthContext>[] = [
       ...BAD_PASSWORD,
       ...OVERRUN,
     },
-    async handle({ identity, body, origin }, context: AuthContext) {
-      await changePassword(context, identity, body, origin);
-      return { status: 204 };
-    },
+    handle: ({ identity, body, origin, idempotency }, context: AuthContext) =>
+      once(context, idempotency, 204, () => changePassword(context, identity, body, origin)),
   }),
   route({
     method: 'POST',
     path: '/api/v1/auth/password-reset',
     access: 'public',
     operationId: 'requestPasswordReset',
+    idempotent: true,
     summary: 'Have a link to set a new password mailed.',
     description: 'Answers the same whether anybody has the address. The link is good for an hour.',
     body: RequestReset,
     replies: { 202: { description: 'If somebody has the address, a mail is on its way.' } },
     refusals: OVERRUN,
-    async handle({ body, origin }, context: AuthContext) {
-      await askForReset(context, body.email, origin);
-      return { status: 202 };
-    },
+    handle: ({ body, origin, idempotency }, context: AuthContext) =>
+      once(context, idempotency, 202, () => forgotPassword(context, body.email, origin)),
   }),
   route({
     method: 'POST',
     path: '/api/v1/auth/password-reset/confirm',
     access: 'public',
     operationId: 'confirmPasswordReset',
+    idempotent: true,
     summary: 'Set a new password by a mailed link; all sessions end.',
     body: ConfirmReset,
     replies: DONE,
     refusals: { '400 invalid_link': 'the link was used, or is too old', ...BAD_PASSWORD },
-    async handle({ body, origin }, context: AuthContext) {
-      await resetPassword(context, body, origin);
-      return { status: 204 };
-    },
+    handle: ({ body, origin, idempotency }, context: AuthContext) =>
+      once(context, idempotency, 204, () => resetPassword(context, body, origin)),
   }),
   route({
     method: 'POST',
     path: '/api/v1/auth/verify-email',
     access: 'public',
     operationId: 'verifyEmail',
+    idempotent: true,
     summary: 'Verify an e-mail address by a mailed link.',
     body: VerifyEmail,
     replies: DONE,
     refusals: { '400 invalid_link': 'the link was used, or is too old' },
-    async handle({ body }, context: AuthContext) {
-      await confirmEmail(context, body.token);
-      return { status: 204 };
-    },
+    handle: ({ body, idempotency }, context: AuthContext) =>
+      once(context, idempotency, 204, async () => confirmEmail(body.token)),
   }),
   route({
     method: 'POST',
     path: '/api/v1/auth/verify-email/resend',
     access: USER_ROLES,
     operationId: 'resendVerification',
+    idempotent: true,
     summary: 'Have the link to verify the own address mailed again.',
     replies: { 202: { description: 'A mail is on its way, unless the address is verified.' } },
     refusals: { '404 user_not_found': 'the caller has no user account here', ...OVERRUN },
-    async handle({ identity, origin }, context: AuthContext) {
-      await resendVerification(context, identity, origin);
-      return { status: 202 };
-    },
+    handle: ({ identity, origin, idempotency }, context: AuthContext) =>
+      once(context, idempotency, 202, () => resendVerification(context, identity, origin)),
   }),
 ];
 

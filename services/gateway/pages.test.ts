@@ -58,6 +58,30 @@ test('the start page lists the doors, each of which is there', async () => {
     expect((await fetch(url + path, { method: 'POST' })).status, path).toBe(503);
 });
 
+test('pages that mailed links lead to load their own files alone, wherever they lie', async () => {
+  const { url } = await startGateway({ AUTH_MODE: 'jwt' });
+  for (const path of ['/account/verify', '/account/reset']) {
+    const reply = await fetch(url + path);
+    expect(reply.status, path).toBe(200);
+    const policy = reply.headers.get('content-security-policy') ?? '';
+    expect(policy).toMatch(/^default-src 'self';.* script-src 'self'; style-src 'self'$/);
+    expect(reply.headers.get('referrer-policy')).toBe('no-referrer');
+    const html = await reply.text();
+    expect(html).not.toMatch(/<script(?![^>]*\ssrc=")|<style|\son\w+=|\sstyle=/);
+    const files = [...html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, file]) => file!);
+    expect(files).toHaveLength(3);
+    for (const file of files) {
+      // Below a path that a proxy takes off, they are asked for below it too.
+      const below = new URL(file, `https://shop.example/base${path}`);
+      expect(below.pathname).toMatch(/^\/base\//);
+      const asked = await fetch(url + below.pathname.slice('/base'.length));
+      expect(asked.status, file).toBe(200);
+    }
+    const to = /data-to="([^"]*)"/.exec(html)?.[1] ?? '';
+    expect(new URL(to, `https://shop.example${path}`).pathname).toMatch(/^\/api\/v1\/auth\//);
+  }
+});
+
 test('files carry an ETag and are not sent twice', async () => {
   const { url } = await startGateway();
   for (const file of ['/docs/swagger-ui.css', '/docs/start.js', '/redoc/redoc.standalone.js']) {
@@ -93,7 +117,16 @@ test('only what is listed is served', async () => {
 
 test('pages need no token in jwt mode', async () => {
   const { url } = await startGateway({ AUTH_MODE: 'jwt' });
-  for (const path of ['/', '/docs', '/redoc', '/openapi.json', '/health', '/livez', '/readyz'])
+  for (const path of [
+    '/',
+    '/docs',
+    '/redoc',
+    '/account/reset',
+    '/openapi.json',
+    '/health',
+    '/livez',
+    '/readyz',
+  ])
     expect((await fetch(url + path)).status, path).toBe(200);
 });
 

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { accountAssets, accountPages } from './account-pages.ts';
 import { SCRIPT, STYLE, serveAsset, type Asset } from './assets.ts';
 import type { ReadDocument } from './documents.ts';
 import { startPage, startStyle, type StartPageOptions } from './start-page.ts';
@@ -102,6 +103,7 @@ const common = [
   "object-src 'none'",
 ].join('; ');
 const startPolicy = `${common}; script-src 'none'; style-src '${hashOf(startStyle)}'`;
+const accountPolicy = `${common}; script-src 'self'; style-src 'self'`;
 /** Both libraries write style elements at run time. Scripts come from files alone. */
 const libraryPolicy = [
   common,
@@ -124,7 +126,10 @@ export function mountPages(
   app.get('/', (_request, reply) => sendPage(reply, start, startPolicy));
   app.get('/docs', (_request, reply) => sendPage(reply, swaggerPage, libraryPolicy));
   app.get('/redoc', (_request, reply) => sendPage(reply, redocPage, libraryPolicy));
-  for (const [path, asset] of Object.entries(assets)) app.get(path, serveAsset(asset));
+  for (const [path, html] of Object.entries(accountPages))
+    app.get(path, (_request, reply) => sendPage(reply, html, accountPolicy));
+  for (const [path, asset] of Object.entries({ ...assets, ...accountAssets }))
+    app.get(path, serveAsset(asset));
   app.get('/openapi.json', async (_request, reply) =>
     reply
       .header('cache-control', 'no-cache')
