@@ -21,6 +21,7 @@ import type { Topology } from './discovery.ts';
 import { Outage, Refusal, type Problem } from './errors.ts';
 import { IDENTITY_HEADER, type Identity, type IdentitySigner } from './identity.ts';
 import { random } from './ids.ts';
+import { UPLOAD_TYPE } from './route.ts';
 import { currentTraceparent, gauge, inSpan } from './telemetry.ts';
 
 export interface OutboundCall {
@@ -180,7 +181,7 @@ async function once(
 }
 
 function typeOf({ bytes, body }: OutboundCall): Record<string, string> {
-  if (bytes !== undefined) return { 'content-type': 'application/octet-stream' };
+  if (bytes !== undefined) return { 'content-type': UPLOAD_TYPE };
   return body === undefined ? {} : { 'content-type': 'application/json' };
 }
 

@@ -2,7 +2,6 @@
  * The HTTP server: Fastify with the defaults that a careful service needs, and the mounting of
  * route tables. Bodies and parameters are validated strictly; every error is RFC 9457.
  */
-import type { Socket } from 'node:net';
 import Fastify, {
   LogController,
   type FastifyError,
@@ -13,7 +12,7 @@ import Fastify, {
 import type { ErrorObject } from 'ajv';
 import { monotonicMs } from './clock.ts';
 import { DEADLINE_HEADER, deadlineIn } from './deadline.ts';
-import { Outage, Refusal, problem, toProblem } from './errors.ts';
+import { Outage, Refusal, toProblem } from './errors.ts';
 import { hungUpSignal } from './hang-ups.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import {
@@ -23,10 +22,10 @@ import {
   type Identity,
   type IdentitySigner,
 } from './identity.ts';
-import { newId } from './ids.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
-import { MAX_UPLOAD_BYTES, type Call, type Reply, type Route } from './route.ts';
+import { originForm, refuseUnparsable, requestIdOf } from './raw-requests.ts';
+import { MAX_UPLOAD_BYTES, UPLOAD_TYPE, type Call, type Reply, type Route } from './route.ts';
 import { counter, histogram, inSpan, traceIdOf } from './telemetry.ts';
 import {
   compileBody,
@@ -97,53 +96,7 @@ export function createServer(log: Logger): FastifyInstance {
   return app;
 }
 
-/**
- * A target in absolute form counts as its path, and its authority as the Host, whatever the header
- * says (RFC 9112, 3.2.2).
- */
-function originForm(raw: RawTarget): string {
-  const target = raw.url ?? '/';
-  if (target.startsWith('/')) return target;
-  const [, authority, rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
-  if (authority === undefined) return target;
-  raw.headers.host = authority;
-  return rest.startsWith('/') ? rest : `/${rest}`;
-}
-
-interface RawTarget {
-  url?: string | undefined;
-  headers: { host?: string | undefined };
-}
-
-/** The id that the caller gave the request, if it is usable; else a new one. */
-export function requestIdOf(raw: {
-  headers: Record<string, string | string[] | undefined>;
-}): string {
-  const given = raw.headers['x-request-id'];
-  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : newId();
-}
-
-const UNPARSABLE: Readonly<Record<string, readonly [status: number, code: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout'],
-};
-
-/** A request that Node's parser refused never reaches a route; it gets a problem all the same. */
-function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, code] = UNPARSABLE[error.code ?? ''] ?? [400, 'malformed_request'];
-  const body = JSON.stringify(problem(status, code, 'The request is not HTTP.'));
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
 const JSON_TYPE = /^application\/json(?: *; *charset="?utf-8"?)?$/i;
-const UPLOAD_TYPE = 'application/octet-stream';
 
 /** Refuses what proxies and frameworks are known to read differently from each other. */
 function refuseBadEnvelope(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
@@ -243,8 +196,9 @@ function refusalOf(error: Error | FastifyError, request: FastifyRequest): unknow
 
 function tooLarge({ routeOptions, headers }: FastifyRequest): Refusal {
   const { anyType } = routeOptions.config as RouteConfig;
-  const passedOn = anyType === true && headers['content-type'] === UPLOAD_TYPE;
-  const limit = passedOn ? MAX_UPLOAD_BYTES : (routeOptions.bodyLimit ?? BODY_LIMIT);
+  const own = routeOptions.bodyLimit ?? BODY_LIMIT;
+  const limit =
+    anyType === true && headers['content-type'] === UPLOAD_TYPE ? MAX_UPLOAD_BYTES : own;
   return new Refusal(413, 'body_too_large', `A body has at most ${limit} bytes.`);
 }
 

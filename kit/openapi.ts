@@ -1,7 +1,7 @@
 /** OpenAPI 3.1 from route tables: the schemas are JSON Schema already. */
 import { problem } from './errors.ts';
 import { exampleOf } from './example.ts';
-import type { Route } from './route.ts';
+import { UPLOAD_TYPE, type Route } from './route.ts';
 import { ProblemSchema, type TSchema } from './schema.ts';
 
 export interface OpenApiPart {
@@ -110,7 +110,7 @@ function requestBodyOf({ body, bodyOptional, upload }: Route<never>): object {
   const required = bodyOptional !== true;
   if (upload !== undefined) {
     const schema = { type: 'string', format: 'binary', maxLength: upload.maxBytes };
-    return { requestBody: { required, content: { 'application/octet-stream': { schema } } } };
+    return { requestBody: { required, content: { [UPLOAD_TYPE]: { schema } } } };
   }
   if (body === undefined) return {};
   const content = { 'application/json': { schema: body, example: exampleOf(body) } };

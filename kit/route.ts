@@ -45,6 +45,9 @@ export interface Upload {
   readonly maxBytes: number;
 }
 
+/** Under which media type uploads come, whatever they hold. */
+export const UPLOAD_TYPE = 'application/octet-stream';
+
 /** What any entrance takes in for one upload. */
 export const MAX_UPLOAD_BYTES = 10 * 1024 * 1024;
 

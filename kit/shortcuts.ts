@@ -7,8 +7,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { monotonicMs } from './clock.ts';
-import { observeAnswer, requestIdOf } from './http.ts';
+import { observeAnswer } from './http.ts';
 import { IDENTITY_HEADER, type Identity, type IdentitySigner, type Role } from './identity.ts';
+import { requestIdOf } from './raw-requests.ts';
 import { isTracing } from './telemetry.ts';
 
 /** Header fields as Node takes them: name, value, name, value. */

@@ -9,7 +9,7 @@ import { DEADLINE_HEADER, deadlineIn } from '@waybill/kit/deadline.ts';
 import type { Topology } from '@waybill/kit/discovery.ts';
 import { IDENTITY_HEADER, unauthenticated } from '@waybill/kit/identity.ts';
 import type { Logger } from '@waybill/kit/logger.ts';
-import { MAX_UPLOAD_BYTES } from '@waybill/kit/route.ts';
+import { MAX_UPLOAD_BYTES, UPLOAD_TYPE } from '@waybill/kit/route.ts';
 import { currentTraceparent, histogram, inSpan } from '@waybill/kit/telemetry.ts';
 import { openInstances, type Answer, type Exchange, type Instances } from './instances.ts';
 import type { Upstream } from './upstreams.ts';
@@ -69,7 +69,6 @@ export async function mountProxies(
   }
 }
 
-const UPLOAD_TYPE = 'application/octet-stream';
 type Parsed = (error: null, body: Buffer) => void;
 
 function mount(
