@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { billing } from '@waybill/billing/index.ts';
 import { customers } from '@waybill/customers/index.ts';
+import { armFailpoints } from '@waybill/kit/failpoints.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { notifications } from '@waybill/notifications/index.ts';
 import { payments } from '@waybill/payments/index.ts';
@@ -223,12 +224,44 @@ describe('what is asked for', () => {
   });
 });
 
+describe('a ledger that fails', () => {
+  test('as often as a payment is tried: FAILED, and the key never charges again', async () => {
+    const ada = await somebody(50);
+    armFailpoints('billing.charge.before=throw*3');
+    const { status, body } = await order(ada, 20);
+    expect([status, body['status']]).toEqual([200, 'FAILED']);
+    const engine = await running.call('GET', `/api/v1/orders/${body['id']}`);
+    expect(engine.body).toMatchObject({ status: 'PAYMENT_FAILED', payment_status: 'FAILED' });
+    expect(engine.body['payment_attempts']).toHaveLength(3);
+    const late = await running.call('POST', '/internal/billing/charges', {
+      as: { subject: 'payments', roles: ['service'] },
+      body: {
+        key: `${engine.body['id']}:charge`,
+        order_id: engine.body['id'],
+        username: ada,
+        amount_minor: 2000,
+        currency: 'USD',
+      },
+    });
+    expect(late.body).toMatchObject({ kind: 'declined', code: 'voided' });
+    expect(await balanceOf(ada)).toBe(50);
+  });
+
+  test('after it has charged: it is asked, and the order is paid once', async () => {
+    const ada = await somebody(50);
+    armFailpoints('billing.charge.after_commit=throw');
+    const { body } = await order(ada, 20);
+    expect(body['status']).toBe('PAID');
+    expect(await balanceOf(ada)).toBe(30);
+  });
+});
+
 describe('the same key again', () => {
   test('is the same order and the same answer, however many ask at once', async () => {
     const ada = await somebody(100);
     const options = { headers: { 'idempotency-key': newId() } };
     const answers = await Promise.all(
-      Array.from({ length: 100 }, () => order(ada, 30, {}, options)),
+      Array.from({ length: 1000 }, () => order(ada, 30, {}, options)),
     );
     const served = answers.filter(({ status }) => status === 200);
     expect(answers.map(({ status }) => status).filter((status) => status !== 200)).toEqual([]);
