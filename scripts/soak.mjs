@@ -10,6 +10,8 @@
 //   npm run soak -- pets    [--engine postgres] [--topology many] [--only reserved] [--minutes 1]
 //   npm run soak -- pet-races [--engine postgres] [--topology many] [--rounds 10000]
 //   npm run soak -- stock   [--rounds 1000]
+//   npm run soak -- dispatch-races [--rounds 100000]
+//   npm run soak -- dispatch-kill [--kills 100]
 //   npm run soak -- fuzz    [--requests 20000] [--seed N] [--lanes 8]
 //
 // FAULT_EVIDENCE names a folder for logs and journals of what failed.

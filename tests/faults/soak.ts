@@ -10,6 +10,8 @@ import {
   runCheckoutOutages,
 } from './checkout-outage.ts';
 import { describeCatch, huntMutants } from './mutation.ts';
+import { describeDispatchKills, runDispatchKills } from './dispatch-kills.ts';
+import { describeDispatchRaces, runDispatchRaces } from './dispatch-races.ts';
 import { describeHostile, runHostile } from './hostile.ts';
 import { describeOutage, judgeOutage, runOutage, type Away, type OutageOptions } from './outage.ts';
 import { describeLedger, runLedger } from './ledger.ts';
@@ -44,6 +46,8 @@ const table: Readonly<Record<string, SoakRun>> = {
   mutants,
   pets,
   'pet-races': petRaces,
+  'dispatch-races': dispatchRaces,
+  'dispatch-kill': dispatchKill,
   stock,
 };
 
@@ -61,6 +65,27 @@ export async function soak(name: string, options: SoakOptions): Promise<boolean 
       process.exit(1);
     });
   return run(options, tree.root);
+}
+
+async function dispatchRaces(options: SoakOptions, root: string): Promise<boolean> {
+  const rounds = Number(options.rounds ?? 100_000);
+  const report = await runDispatchRaces({ processes: 3, rounds, root });
+  for (const line of [...describeDispatchRaces(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
+}
+
+async function dispatchKill(options: SoakOptions, root: string): Promise<boolean> {
+  const report = await runDispatchKills({
+    processes: 3,
+    kills: Number(options.kills ?? 100),
+    meanPauseMs: 4000,
+    assignsPerSecond: 300,
+    executors: 500,
+    postgresEvery: 5,
+    root,
+  });
+  for (const line of [...describeDispatchKills(report), ...report.violations]) print(line);
+  return report.violations.length === 0;
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
