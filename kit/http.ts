@@ -83,7 +83,7 @@ export function createServer(log: Logger): FastifyInstance {
   );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJsonBody);
-  // Reached by routes that take uploads alone, each with a limit of its own: others refuse the type.
+  // Only routes that take uploads come here, each with its own limit: others refuse the type.
   app.addContentTypeParser(UPLOAD_TYPE, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     request.rawBody = body;
     done(null);

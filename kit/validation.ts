@@ -59,9 +59,9 @@ function countParts(value: unknown, enough: number): number {
 const WHOLE = /^-?(0|[1-9]\d{0,15})$/;
 
 /**
- * A validator of path or query parameters, which are all text: what is declared a number is read as
- * one when it is written in the one plain way, and is kept exactly. Ajv's own coercion takes `0x10`,
- * ` 7 ` and 1e3 too. What is declared an array is one, however often it was given.
+ * A validator of path or query parameters, which are all text: what is declared a number is read
+ * as one when it is written in the one plain way, and is kept exactly. Ajv's own coercion takes
+ * `0x10`, ` 7 ` and 1e3 too. What is declared an array is one, however often it was given.
  */
 export function compileParameters({ patient }: Validators, schema: object) {
   const validate = patient.compile(schema);

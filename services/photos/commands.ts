@@ -44,9 +44,18 @@ export async function storePhoto(context: PhotosContext, upload: NewUpload): Pro
     // row, which a death in between leaves, are swept away.
     await photoStore.put(keyOf(id, 'photo'), encoded.photo);
     await photoStore.put(keyOf(id, 'thumbnail'), encoded.thumbnail);
-    const { owner, uploadKey, metadata } = upload;
-    const tags = { tag: tagOf(encoded.photo), thumbnailTag: tagOf(encoded.thumbnail) };
-    const row = await record(context, { id, owner, uploadKey, metadata, encoded, ...tags });
+    const row = await record(context, {
+      id,
+      owner: upload.owner,
+      uploadKey: upload.uploadKey,
+      metadata: upload.metadata,
+      width: encoded.width,
+      height: encoded.height,
+      bytes: encoded.photo.length,
+      tag: tagOf(encoded.photo),
+      thumbnailBytes: encoded.thumbnail.length,
+      thumbnailTag: tagOf(encoded.thumbnail),
+    });
     if (row.id !== id) await forget();
     return renderPhoto(row);
   } catch (error) {

@@ -33,7 +33,8 @@ export const settings = {
       help: 'How long a photo that no pet shows is kept.',
       fallback: '3600',
     },
-    { min: 0, max: 31_536_000 },
+    // An upload under way is no orphan: its files come before its row, its row before its pet.
+    { min: 60, max: 31_536_000 },
   ),
 } as const;
 

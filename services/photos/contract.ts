@@ -7,6 +7,9 @@ import { Identifier, Text, Type, type Static } from '@waybill/kit/schema.ts';
 /** By which name and prefixes the gateway finds the service. */
 export const photosService = { name: 'photos', paths: ['/api/v1/photos'] } as const;
 
+/** How every photo is kept and sent. */
+export const MEDIA_TYPE = 'image/webp';
+
 const closed = { additionalProperties: false };
 const Uuid = Type.String({
   pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',

@@ -6,7 +6,6 @@ import { ResizeFit, Transformer } from '@napi-rs/image';
 import { Outage } from '@waybill/kit/errors.ts';
 import { undecodable, type Picture } from './rules.ts';
 
-export const MEDIA_TYPE = 'image/webp';
 const PHOTO_EDGE = 2048;
 const THUMBNAIL_EDGE = 256;
 const QUALITY = 82;

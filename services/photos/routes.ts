@@ -6,13 +6,13 @@ import type { PhotosContext } from './context.ts';
 import {
   Album,
   AlbumPath,
+  MEDIA_TYPE,
   PhotoPath,
   PhotoReply,
   RegisterPhotos,
   RegisterReply,
   UploadQuery,
 } from './contract.ts';
-import { MEDIA_TYPE } from './encoder.ts';
 import { keyOf, type Size } from './photo-store.ts';
 import { matchesTag, partOf } from './rules.ts';
 import { findPhoto, readAlbum } from './store.ts';

@@ -1,8 +1,7 @@
 /** Every statement on photos, their owners and the albums of pets. */
 import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import { isUuid } from '@waybill/kit/ids.ts';
-import type { PhotoReply, RegisterPhotos } from './contract.ts';
-import { MEDIA_TYPE, type Encoded } from './encoder.ts';
+import { MEDIA_TYPE, type PhotoReply, type RegisterPhotos } from './contract.ts';
 
 export interface PhotoRow {
   id: string;
@@ -36,14 +35,16 @@ export interface NewPhoto {
   readonly uploadKey: string;
   readonly owner: string;
   readonly metadata: string | undefined;
-  readonly encoded: Encoded;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
   readonly tag: string;
+  readonly thumbnailBytes: number;
   readonly thumbnailTag: string;
 }
 
 /** Inserts a photo that no pet shows yet; undefined when its upload was stored before. */
 export async function insertPhoto(tx: Tx, photo: NewPhoto): Promise<PhotoRow | undefined> {
-  const { encoded } = photo;
   const rows = await tx.query<PhotoRow>(
     `insert into photos (id, upload_key, owner, metadata, width, height, bytes, tag,
        thumbnail_bytes, thumbnail_tag)
@@ -54,11 +55,11 @@ export async function insertPhoto(tx: Tx, photo: NewPhoto): Promise<PhotoRow | u
       photo.uploadKey,
       photo.owner,
       photo.metadata ?? null,
-      encoded.width,
-      encoded.height,
-      encoded.photo.length,
+      photo.width,
+      photo.height,
+      photo.bytes,
       photo.tag,
-      encoded.thumbnail.length,
+      photo.thumbnailBytes,
       photo.thumbnailTag,
     ],
   );

@@ -113,7 +113,7 @@ function readOperation(
   };
 }
 
-/** Parameters are text; a whole number is one that is written plainly, a list has one value here. */
+/** Parameters are text; a whole number is one written plainly, and a list has one value here. */
 function allowing(ajv: Ajv2020, schema: Schema): (text: string) => boolean {
   const validate = ajv.compile(schema);
   if (schema.type === 'array') return (text) => validate([text]) && !text.includes('\0');
