@@ -142,6 +142,19 @@ describe('open mode serves this machine alone', () => {
   });
 });
 
+test.each(['open', 'jwt'])('at auth a bad token makes nobody, AUTH_MODE=%s', async (mode) => {
+  const auth = mirror({ name: 'auth', path: '/api/v1/auth' });
+  const { url } = await startGateway({ AUTH_MODE: mode, RATE_LIMIT: '4' }, [auth, ...services]);
+  const ask = (path: string) =>
+    fetch(url + path, { headers: { authorization: 'Bearer a.b.c' } }).then((reply) => reply.status);
+  expect(await ask('/api/v1/auth/public/door')).toBe(200);
+  expect(await ask('/api/v1/auth')).toBe(401);
+  expect(await ask('/api/v1/echo/public/door')).toBe(401);
+  // It is counted all the same.
+  expect(await ask('/api/v1/auth/public/door')).toBe(200);
+  expect(await ask('/api/v1/auth/public/door')).toBe(mode === 'jwt' ? 429 : 200);
+});
+
 describe('a target in absolute form', () => {
   test('is reduced to its path, its authority is the host', async () => {
     const own = await get(`http://localhost:${open.port}/api/v1/echo?a=b`, 'Host: evil.example');

@@ -127,6 +127,11 @@ describe('bad tokens are refused alike by every route', () => {
     const authorization = `Bearer ${await make()}`;
     for (const entry of outside) {
       const answer = await ask(entry, undefined, { authorization });
+      // Clients show a token that has run out when they come for a new one: they are nobody there.
+      if (entry.service === 'auth' && entry.route.access === 'public') {
+        expect(codeOf(answer)).not.toBe('unauthenticated');
+        continue;
+      }
       expectRefusal(answer, 401, 'unauthenticated');
       expect(answer.headers['www-authenticate']).toBe('Bearer');
       expect(Object.keys(answer.json).toSorted().join()).toBe(
