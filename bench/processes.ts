@@ -100,12 +100,12 @@ export async function startApart(
 ): Promise<Started> {
   const { dataDir, url } = await startDatabase(stack);
   const sandbox = await startSandbox(stack);
-  const ports: number[] = [];
-  for (const _service of services) ports.push(await freePort());
-  const places = services.map((name, at) => `${name}=http://127.0.0.1:${ports[at]}`);
+  const ports = new Map<string, string>();
+  for (const name of services) ports.set(name, String(await freePort()));
+  const places = [...ports].map(([name, port]) => `${name}=http://127.0.0.1:${port}`);
   const env = { DISCOVERY_URL: `static:${places.join(',')}`, SANDBOX_URL: sandbox.url };
-  for (const [at, name] of services.entries())
-    await startWaybill(stack, dataDir, [name], url, { ...env, PORT: String(ports[at]) });
+  for (const [name, port] of ports)
+    await startWaybill(stack, dataDir, [name], url, { ...env, PORT: port });
   return startWaybill(stack, dataDir, ['gateway'], url, env);
 }
 

@@ -25,14 +25,7 @@ import type { OrderCreated } from './contract.ts';
 import type { OrdersContext } from './context.ts';
 import { giveNotice } from './notices.ts';
 import { afterCharge, priceCheckout, type Change, type PaymentNews } from './rules.ts';
-import {
-  findOrder,
-  lockOrders,
-  readKey,
-  renderCheckout,
-  type AttemptRow,
-  type OrderRow,
-} from './store.ts';
+import { findOrder, lockOrders, readKey, renderCheckout, type OrderRow } from './store.ts';
 
 const checkouts = counter('waybill_checkouts_total', 'Checkouts answered', ['status']);
 
@@ -228,7 +221,7 @@ async function recordCharge(
             row,
             passed: changes.slice(0, -1),
             change,
-            attempts: charged.attempts as readonly AttemptRow[],
+            attempts: charged.attempts,
             failure: charged.failure_code,
           },
         ],

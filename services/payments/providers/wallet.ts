@@ -5,8 +5,16 @@
 import type { Client, OutboundCall } from '@waybill/kit/client.ts';
 import { deadlineIn } from '@waybill/kit/deadline.ts';
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
-import type { ChargeRequest, FindAnswer, PaymentProvider, VoidAnswer } from '../provider.ts';
-import type { Away, ChargeAnswer, Faulted, RefundAnswer } from '../provider.ts';
+import type {
+  Away,
+  ChargeAnswer,
+  ChargeRequest,
+  Faulted,
+  FindAnswer,
+  PaymentProvider,
+  RefundAnswer,
+  VoidAnswer,
+} from '../provider.ts';
 
 export interface WalletOptions {
   readonly client: Client;
@@ -20,7 +28,8 @@ export function openWalletProvider({ client, timeoutMs }: WalletOptions): Paymen
   const ask = async <Answer>(call: OutboundCall): Promise<Answer | Away | Faulted> => {
     try {
       const deadline = deadlineIn(timeoutMs);
-      return readAnswer(await client.call('billing', { ...call, timeoutMs }, deadline));
+      const answer = await client.call<Told>('billing', { ...call, timeoutMs }, deadline);
+      return readAnswer<Answer>(answer);
     } catch (error) {
       if (!(error instanceof Outage)) throw error;
       const { message } = error;
@@ -36,7 +45,7 @@ export function openWalletProvider({ client, timeoutMs }: WalletOptions): Paymen
         return await ask<ChargeAnswer>(post('/internal/billing/charges', bodyOf(request)));
       } catch (error) {
         // What the ledger finds malformed (a name that cannot be an account's) it never charges.
-        if (!(error instanceof Refusal) || error.status === 401) throw error;
+        if (!(error instanceof Refusal) || error.status !== 422) throw error;
         return { kind: 'declined', code: error.code, message: error.message };
       }
     },
@@ -59,8 +68,12 @@ export function openWalletProvider({ client, timeoutMs }: WalletOptions): Paymen
   };
 }
 
+interface Told {
+  readonly amount_minor?: number;
+}
+
 /** The ledger's words are the port's own but for the spelling of the amount. */
-function readAnswer<Answer>({ amount_minor, ...answer }: { amount_minor?: number }): Answer {
+function readAnswer<Answer>({ amount_minor, ...answer }: Told): Answer {
   return (amount_minor === undefined ? answer : { ...answer, amountMinor: amount_minor }) as Answer;
 }
 
