@@ -26,9 +26,11 @@ const lawful: Readonly<Record<string, string>> = {
   'services/payments/index.ts': "import { charge } from './commands.ts';\nexport const p = charge;",
   'services/orders/contract.ts':
     "import { Name } from '@waybill/kit/schema.ts';\nexport const Order = Name;",
+  'services/orders/door-contract.ts':
+    "import { Order } from './contract.ts';\nexport const Door = Order;",
   'services/orders/rules.ts':
     "import { none } from '@waybill/kit/money.ts';\nimport { Order } from './contract.ts';\n" +
-    'export const rule = [none, Order];',
+    "import { Door } from './door-contract.ts';\nexport const rule = [none, Order, Door];",
   'services/orders/store.ts':
     "import { tx } from '@waybill/kit/db.ts';\nimport { rule } from './rules.ts';\n" +
     'export const save = [tx, rule];',
@@ -47,6 +49,12 @@ const lawful: Readonly<Record<string, string>> = {
 
 /** What is imported in addition, and the rule that must then speak. */
 const unlawful: readonly { rule: string; file: string; adds: string; to: string }[] = [
+  {
+    rule: 'a-contract-of-a-door-is-a-leaf',
+    file: 'services/orders/door-contract.ts',
+    adds: '@waybill/payments/contract.ts',
+    to: 'services/payments/contract.ts',
+  },
   {
     rule: 'only-the-contract-of-another-service',
     file: 'services/orders/commands.ts',
