@@ -3,6 +3,8 @@
  * is asked by another one, who is told the same as if it were not there, and changes nothing.
  */
 import { describe, expect, test } from 'vitest';
+import type { Route } from '@waybill/kit/route.ts';
+import { Type } from '@waybill/kit/schema.ts';
 import { expectRefusal, orderWith } from '../client.ts';
 import type { Case, Target } from './cases.ts';
 import { declared } from './declared.ts';
@@ -37,6 +39,26 @@ async function look({ look: path }: Target): Promise<string> {
 test('A06 every route that takes an id or a name says what others get, and no other does', () => {
   expect(routes.length).toBeGreaterThan(3);
   expect([...byName.keys()].toSorted()).toEqual(Object.keys(declared).toSorted());
+});
+
+test('A06 which routes those are', () => {
+  const person = Type.Object({ account: Type.Object({ username: Type.String() }) });
+  const names = (changes: Partial<Route>, path = '/things') =>
+    namesThings({
+      service: 'x',
+      name: 'x',
+      route: { method: 'POST', path, access: ['customer'], ...changes } as Route,
+    });
+  expect(names({})).toBe(false);
+  expect(names({}, '/things/{id}')).toBe(true);
+  expect(names({ access: 'public' }, '/things/{id}')).toBe(true);
+  expect(names({ access: ['executor', 'admin'] }, '/things/{id}')).toBe(true);
+  expect(names({ access: ['operator', 'admin', 'service'] }, '/things/{id}')).toBe(false);
+  expect(names({ internal: true, access: ['service'] }, '/internal/things/{id}')).toBe(false);
+  expect(names({ body: person })).toBe(true);
+  expect(names({ body: Type.Array(person) })).toBe(true);
+  expect(names({ query: Type.Object({ executorId: Type.String() }) })).toBe(true);
+  expect(names({ query: Type.Object({ status: Type.String() }) })).toBe(false);
 });
 
 describe('A06 by another', () => {

@@ -43,13 +43,16 @@ export interface AccessPlatform {
 }
 
 /** Started once for the file; nobody is counted, so that a walk over every route is not limited. */
-export function startPlatform(settings: Readonly<Record<string, string>> = {}): AccessPlatform {
+export function startPlatform(
+  settings: Readonly<Record<string, string>> = {},
+  names: readonly string[] = [],
+): AccessPlatform {
   let started: Awaited<ReturnType<typeof startServices>> | undefined;
   const authorizations = new Map<string, string>();
   const dataDir = mkdtempSync(join(tmpdir(), 'waybill-access-'));
   beforeAll(async () => {
     const sandbox = await startTestSandbox();
-    started = await startServices(await loadServices([]), {
+    started = await startServices(await loadServices(names), {
       ...sandboxSettings(sandbox),
       AUTH_MODE: 'jwt',
       DATA_DIR: dataDir,
