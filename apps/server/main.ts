@@ -247,6 +247,7 @@ function addTrying(program: Command): void {
     )
     .option('--concurrency <n>', 'customers at once', numberIn('--concurrency', 1, 1000), 8)
     .option('--timeout <time>', 'how long to wait for the last orders', secondsIn('--timeout'), 120)
+    .option('--fleet <n>', 'executors who carry the orders', numberIn('--fleet', 1, 5000))
     .option('--petstore', 'load pets 1-10, orders 1-3 and user1-user10 instead')
     .option('--url <url>', 'where Waybill listens; default: this machine, at PORT')
     .option('--token <token>', 'an access token, where one is needed')
@@ -256,6 +257,7 @@ function addTrying(program: Command): void {
 Examples:
   $ waybill demo
   $ waybill demo --orders 5000 --rate 100
+  $ waybill demo --orders 500 --fleet 50
   $ waybill demo --petstore
   $ waybill demo --token "$(waybill token --subject me --role operator)"`,
     )

@@ -1,10 +1,11 @@
-/** `waybill demo`: orders against a running Waybill, live; or the petstore's demo data. */
+/** `waybill demo`: orders against a running Waybill, live, also carried by a fleet; or pets. */
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import { nobodyThere, openApi, type Api } from '../api.ts';
 import { followOrders, placeOrders } from '../demo/customers.ts';
 import { newFigures, openOrders } from '../demo/figures.ts';
+import { driveFleet, fleetShown, newFleetFigures, renderFleet } from '../demo/fleet.ts';
 import { loadPetstore } from '../demo/petstore.ts';
-import { renderSummary, showProgress } from '../demo/show.ts';
+import { renderSummary, show, showProgress } from '../demo/show.ts';
 import { ownUrl } from '../platform.ts';
 
 export interface DemoOptions {
@@ -17,12 +18,14 @@ export interface DemoOptions {
   readonly token?: string;
   /** Loads the petstore's demo data instead. */
   readonly petstore?: boolean;
+  /** How many executors carry the orders; nobody does when left out. */
+  readonly fleet?: number;
 }
 
 /** Places orders and follows them; exit code 1 when one was not accepted or is still open. */
 export async function demo(options: DemoOptions): Promise<void> {
   const { url = ownUrl(), token, concurrency, rate } = options;
-  const api = openApi({ url, token, connections: concurrency + 8 });
+  const api = openApi({ url, token, connections: concurrency + (options.fleet ?? 0) + 8 });
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());
   try {
@@ -31,18 +34,22 @@ export async function demo(options: DemoOptions): Promise<void> {
     });
     if (options.petstore === true) return await showPetstore(api);
     const figures = newFigures(options.orders, monotonicMs());
-    const display = showProgress(figures);
+    const fleet = options.fleet === undefined ? undefined : newFleetFigures(options.fleet, figures);
+    const display = fleet === undefined ? showProgress(figures) : show(fleetShown(fleet));
     const { signal } = interrupted;
     try {
       const placing = placeOrders(api, figures, { concurrency, rate }, signal);
+      const patienceMs = options.timeout * 1000;
       await Promise.all([
         placing,
-        followOrders(api, figures, { placing, patienceMs: options.timeout * 1000, signal }),
+        followOrders(api, figures, { placing, patienceMs, signal }),
+        fleet === undefined ? undefined : driveFleet(api, fleet, { placing, patienceMs, signal }),
       ]);
     } finally {
       display.stop();
     }
     process.stdout.write(`\n${renderSummary(figures)}\n`);
+    if (fleet !== undefined) process.stdout.write(`\n${renderFleet(fleet)}\n`);
     if (interrupted.signal.aborted) process.exitCode = 130;
     else if (figures.accepted < figures.wanted || openOrders(figures).length > 0)
       process.exitCode = 1;

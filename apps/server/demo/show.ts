@@ -9,38 +9,59 @@ export interface Display {
   stop(): void;
 }
 
+/** What is shown while something goes on. */
+export interface Shown {
+  readonly title: string;
+  /** How much there is to do, and how much of it is done. */
+  readonly most: number;
+  done(): number;
+  describe(): string;
+  readonly beganMs: number;
+}
+
 /** Shows the figures as they change, until it is stopped. */
 export function showProgress(figures: Figures): Display {
-  return process.stdout.isTTY ? showBar(figures) : showLines(figures);
+  return show({
+    title: 'placing orders',
+    most: figures.wanted,
+    done: () => figures.orders.size - openOrders(figures).length,
+    describe: () => describe(figures),
+    beganMs: figures.beganMs,
+  });
+}
+
+/** Shows what goes on, until it is stopped. */
+export function show(shown: Shown): Display {
+  return process.stdout.isTTY ? showBar(shown) : showLines(shown);
 }
 
 const BAR_SIZE = 20;
 const BAR_MS = 120;
 const LINE_MS = 1000;
 
-function showBar(figures: Figures): Display {
-  const bar = progress({ max: figures.wanted, size: BAR_SIZE, style: 'heavy' });
-  bar.start('placing orders');
+function showBar({ title, most, done, describe: tell }: Shown): Display {
+  const bar = progress({ max: most, size: BAR_SIZE, style: 'heavy' });
+  bar.start(title);
   let shown = 0;
   const draw = () => {
-    const done = figures.orders.size - openOrders(figures).length;
-    bar.advance(done - shown, fit(describe(figures)));
-    shown = done;
+    const now = done();
+    bar.advance(now - shown, fit(tell()));
+    shown = now;
   };
   const timer = setInterval(draw, BAR_MS);
   return {
     stop() {
       clearInterval(timer);
       draw();
-      bar.stop(describe(figures));
+      bar.stop(tell());
     },
   };
 }
 
-function showLines(figures: Figures): Display {
+function showLines({ beganMs, describe: tell }: Shown): Display {
   const draw = () => {
-    const seconds = Math.round((monotonicMs() - figures.beganMs) / 1000);
-    process.stdout.write(`${seconds} s: ${describe(figures)}\n`);
+    const seconds = Math.round((monotonicMs() - beganMs) / 1000);
+    process.stdout.write(`${seconds} s: ${tell()}\n`);
   };
   const timer = setInterval(draw, LINE_MS);
   return { stop: () => clearInterval(timer) };
