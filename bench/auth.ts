@@ -1,4 +1,4 @@
-/** Logins: through the gateway with everything running, beside the hashing that each of them needs. */
+/** Logins: through the gateway with everything running, beside the hashing that each one needs. */
 import { openPasswords } from '@waybill/auth/passwords.ts';
 import type { Figure, Run } from './figures.ts';
 import { hammer, type Load } from './load.ts';

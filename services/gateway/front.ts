@@ -99,7 +99,7 @@ export function installFront(app: FastifyInstance, options: FrontOptions): Quick
     return tokens
       .verify(authorization)
       .catch((error: unknown) => {
-        // Clients show a token that has run out when they come for a new one: they are nobody there.
+        // Clients show a token that has run out when they come for a new one: they are nobody then.
         if (config.service === authService.name && error instanceof Refusal) return undefined;
         // Who guesses is slowed down by address; good tokens from there are counted by subject.
         limits?.count(request, reply, undefined);

@@ -45,7 +45,7 @@ test('A11 limits are per subject, tell what is left, and refuse with a problem',
   expect((await call(bob, url)).status).toBe(200);
 });
 
-test('A11 limits count the anonymous by address, whatever they claim; probes are free', async () => {
+test('A11 the anonymous are counted by address, whatever they claim; probes are free', async () => {
   const { url } = await startGateway({ AUTH_MODE: 'jwt', RATE_LIMIT: '5' }, services);
   const statuses: number[] = [];
   for (let count = 0; count < 7; count++) {

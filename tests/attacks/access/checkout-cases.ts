@@ -1,4 +1,4 @@
-/** Whose things are whose behind the doors of chapter B, which fixes 403 where a person is named. */
+/** Whose things are whose behind the doors of chapter B; who names a person there gets 403. */
 import type { Case, Declarations, Target } from './cases.ts';
 import { order, placeOrder } from './delivery-cases.ts';
 import { adam, type AccessPlatform, type Person } from './platform.ts';
