@@ -12,19 +12,25 @@ export function Text(max: number, options: { description?: string; examples?: st
   });
 }
 
+const IDENTIFIER =
+  '(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f' +
+  '\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$';
+
 /**
  * An identifier a client chose: 1 to `max` code points, no white space at the ends, no control,
  * direction-changing or zero-width characters. Services normalise it to NFC.
  */
 export function Identifier(max = 128, options: { description?: string; examples?: string[] } = {}) {
-  return Type.String({
-    minLength: 1,
-    maxLength: max,
-    pattern:
-      '^(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f' +
-      '\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$',
-    ...options,
-  });
+  return Type.String({ minLength: 1, maxLength: max, pattern: `^${IDENTIFIER}`, ...options });
+}
+
+/** An identifier that stands alone in a path, where `.` and `..` would mean something else. */
+export function PathIdentifier(
+  max = 128,
+  options: { description?: string; examples?: string[] } = {},
+) {
+  const pattern = `^(?!\\.{1,2}$)${IDENTIFIER}`;
+  return Type.String({ minLength: 1, maxLength: max, pattern, ...options });
 }
 
 /**

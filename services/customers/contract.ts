@@ -9,6 +9,7 @@ import {
   EmailAddress,
   Identifier,
   Nullable,
+  PathIdentifier,
   PhoneNumber,
   Text,
   Timestamp,
@@ -38,7 +39,7 @@ const Address = Type.Object(
 );
 export type Address = Static<typeof Address>;
 
-const username = Identifier(128, { description: 'Normalised to NFC.', examples: ['ada'] });
+const username = PathIdentifier(128, { description: 'Normalised to NFC.', examples: ['ada'] });
 const details = {
   email: EmailAddress(),
   phone: PhoneNumber(),
@@ -82,7 +83,7 @@ export const ErasedProfile = Type.Object(
   { title: 'ErasedProfile', description: 'It is gone.' },
 );
 
-export const ProfilePath = Type.Object({ username: Identifier(128) }, closed);
+export const ProfilePath = Type.Object({ username: PathIdentifier(128) }, closed);
 
 /**
  * The services that are asked for what they hold about a person, and under which name the export
@@ -121,7 +122,7 @@ export const PersonExport = Type.Object(
 /** Of a person who registers at the petstore's door, neither address nor number may be known. */
 export const RegisterProfile = Type.Object(
   {
-    username: Identifier(128),
+    username: PathIdentifier(128),
     email: Type.Optional(Nullable(EmailAddress())),
     phone: Type.Optional(Nullable(PhoneNumber())),
     first_name: Type.Optional(Nullable(Text(100))),

@@ -93,6 +93,8 @@ describe('a profile', () => {
   });
 
   test.each([
+    [{ username: '..' }, '/username'],
+    [{ username: ' ada' }, '/username'],
     [{ email: 'no address' }, '/email'],
     [{ email: 'a@b\r\nBcc: c@d' }, '/email'],
     [{ email: '"a b"@example.com' }, '/email'],
