@@ -5,6 +5,7 @@ export const TOPICS = [
   'accept',
   'latency',
   'checkout',
+  'stock',
   'bus',
   'gateway',
   'auth',
@@ -23,6 +24,7 @@ Topics (all of them when none is named)
   accept   accepted orders a second and their latency at 1, 8 and 32 connections
   latency  acceptance at ten times the design's load; accepted to CONFIRMED; most confirmed/s
   checkout orders paid from wallets while the caller waits, in one process and in many
+  stock    a flash sale of one SKU beside one of a thousand
   bus      events a second through each engine, and from the log to the consumer
   gateway  the same answer bare, from a service, through the gateway, with tokens old and new
   auth     logins a second beside the hashing they need

@@ -11,6 +11,7 @@ const README = resolve(import.meta.dirname, 'README.md');
 const topics: Readonly<Record<TopicName, () => Promise<Topic>>> = {
   accept: async () => (await import('./accept.ts')).measureAcceptance,
   latency: async () => (await import('./latency.ts')).measureLatency,
+  stock: async () => (await import('./stock.ts')).measureStock,
   bus: async () => (await import('./bus.ts')).measureBus,
   checkout: async () => (await import('./checkout.ts')).measureCheckout,
   gateway: async () => (await import('./gateway.ts')).measureGateway,
