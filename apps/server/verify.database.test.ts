@@ -12,6 +12,7 @@ import { orderFaults } from '../../tests/support/planted/orders.ts';
 import { paymentFaults } from '../../tests/support/planted/payments.ts';
 import { harmlessPets, petFaults } from '../../tests/support/planted/pets.ts';
 import type { Plant } from '../../tests/support/planted/plant.ts';
+import { harmlessUsers, userFaults } from '../../tests/support/planted/users.ts';
 import { checks } from './verify/checks.ts';
 import { judgeSnapshot, prepare, verifyDatabase, type VerifyOptions } from './verify/database.ts';
 
@@ -22,6 +23,7 @@ const plants: readonly Plant[] = [
   ...ledgerFaults,
   ...petFaults,
   ...dispatchFaults,
+  ...userFaults,
   ...eventFaults,
   ...clientFaults,
 ];
@@ -85,9 +87,12 @@ describe('clean books', () => {
     expect(await violated({ sql })).toEqual([]);
   });
 
-  test.each([...harmless, ...harmlessPets])('are silent about $name', async (plant) => {
-    expect(await violated(plant)).toEqual([]);
-  });
+  test.each([...harmless, ...harmlessPets, ...harmlessUsers])(
+    'are silent about $name',
+    async (plant) => {
+      expect(await violated(plant)).toEqual([]);
+    },
+  );
 
   test('are judged without witnesses when there are none, and that is told', async () => {
     const { ok, verdicts } = await verifyDatabase({ databaseUrl: books });

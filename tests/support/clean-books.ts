@@ -12,6 +12,7 @@ import { configure } from '@waybill/kit/settings.ts';
 import { loadServices } from '../../apps/server/services.ts';
 import { writeAssignments } from './clean-dispatch.ts';
 import { writePets, type PetOrder } from './clean-pets.ts';
+import { writeUsers } from './clean-users.ts';
 import { transferOf, writeWallets, type WalletOrder } from './clean-wallets.ts';
 
 /** One order's whole life, told once; every table is written from it. */
@@ -266,6 +267,7 @@ export async function writeCleanBooks(databaseUrl: string): Promise<void> {
       all.flatMap(({ id, hold }) => (hold === undefined ? [] : [{ id, hold }])),
     );
     await writeAssignments(client);
+    await writeUsers(client);
     for (const service of services.filter(({ migrations }) => migrations !== undefined))
       await client.query(sequenced(service.name));
     for (const { name, consumers } of services)

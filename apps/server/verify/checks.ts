@@ -7,6 +7,7 @@ import { ledgerChecks, walletChecks } from './ledger-checks.ts';
 import { orderChecks } from './order-checks.ts';
 import { journalChecks, paymentChecks } from './payment-checks.ts';
 import { petChecks, stockChecks } from './pet-checks.ts';
+import { userChecks } from './user-checks.ts';
 
 export const checks: readonly Check[] = [
   ...orderChecks,
@@ -17,6 +18,7 @@ export const checks: readonly Check[] = [
   ...petChecks,
   ...stockChecks,
   ...dispatchChecks,
+  ...userChecks,
   ...logChecks,
   ...consumerChecks,
   ...taskChecks,

@@ -6,6 +6,7 @@ import type pg from 'pg';
 import { UsageFault } from '../services.ts';
 import { dispatchRelations } from './dispatch-checks.ts';
 import { petRelations } from './pet-checks.ts';
+import { userRelations } from './user-checks.ts';
 
 /** What a service does with events, as its definition says. */
 export interface Subscription {
@@ -25,6 +26,8 @@ const aggregates: Readonly<Record<string, string>> = {
       from billing.accounts where kind in ('wallet', 'closed')
     union all select id::text, 1, created_at from billing.transfers
       where key is null or key like 'operation:%'`,
+  // Who is being registered has no version yet.
+  auth: 'select id::text as key, version, created_at from auth.users where version > 0',
   pets: 'select id::text as key, version, created_at from pets.pets',
   inventory: 'select sku as key, version, created_at from inventory.stock',
   // All assignments of an order are one aggregate.
@@ -80,6 +83,7 @@ export async function createRelations(
   await client.query(services.includes('billing') ? LEDGER : NO_LEDGER);
   await client.query(petRelations(services));
   await client.query(dispatchRelations(services));
+  await client.query(userRelations(services));
   await client.query(FIXED);
   await insertRows(
     client,
