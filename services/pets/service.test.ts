@@ -2,9 +2,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '@waybill/kit/ids.ts';
 import { photos } from '@waybill/photos/index.ts';
-import { queryRows } from '../../tests/support/database.ts';
+import { createTestDatabase, queryRows } from '../../tests/support/database.ts';
 import { someone, startServices, type Running } from '../../tests/support/service.ts';
-import { until } from '../../tests/support/waybill.ts';
+import { freePort, until } from '../../tests/support/waybill.ts';
 import { pets } from './index.ts';
 
 let running: Running;
@@ -326,4 +326,26 @@ test('the photo service is told what a pet shows, in the end what it shows last'
   await shows(['https://example.com/10']);
   await remove(id);
   await shows([]);
+});
+
+test('the photo service is away when a pet is added, and is told when it is back', async () => {
+  const port = String(await freePort());
+  const environment = { DATABASE_URL: await createTestDatabase() };
+  const alone = await startServices([pets], {
+    ...environment,
+    DISCOVERY_URL: `static:photos=http://127.0.0.1:${port}`,
+  });
+  const body = { ...rex, id: 1 };
+  expect((await alone.call('POST', at, { body })).status).toBe(200);
+  const upload = await alone.call('POST', `${at}/1/uploadImage`, {
+    raw: 'x',
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+  expect(upload).toMatchObject({ status: 503, body: { code: 'temporarily_unavailable' } });
+  const back = await startServices([photos], { ...environment, PORT: port });
+  const as = someone('pets', 'service');
+  await until(async () => {
+    const album = await back.call('GET', '/internal/photos/albums/1', { as });
+    return JSON.stringify(album.body['urls']) === JSON.stringify(rex.photoUrls);
+  }, 20_000);
 });
