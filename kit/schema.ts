@@ -24,12 +24,12 @@ export function Identifier(max = 128, options: { description?: string; examples?
   return Type.String({ minLength: 1, maxLength: max, pattern: `^${IDENTIFIER}`, ...options });
 }
 
-/** An identifier that stands alone in a path, where `.` and `..` would mean something else. */
+/** An identifier that stands in a path, where `/` and a mere `.` or `..` mean something else. */
 export function PathIdentifier(
   max = 128,
   options: { description?: string; examples?: string[] } = {},
 ) {
-  const pattern = `^(?!\\.{1,2}$)${IDENTIFIER}`;
+  const pattern = `^(?!\\.{1,2}$|[^/]*/)${IDENTIFIER}`;
   return Type.String({ minLength: 1, maxLength: max, pattern, ...options });
 }
 

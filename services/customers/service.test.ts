@@ -94,6 +94,7 @@ describe('a profile', () => {
 
   test.each([
     [{ username: '..' }, '/username'],
+    [{ username: 'a/b' }, '/username'],
     [{ username: ' ada' }, '/username'],
     [{ email: 'no address' }, '/email'],
     [{ email: 'a@b\r\nBcc: c@d' }, '/email'],
