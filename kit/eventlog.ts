@@ -44,7 +44,8 @@ export function wakeSequencer(topic: string): void {
 const BATCH = 500;
 /** How many events or heads one request for the log returns at most. */
 export const LOG_PAGE = 1000;
-const IDLE_MS = 50;
+/** How long an idle relay waits for what another process commits; its own process wakes it. */
+const IDLE_MS = 100;
 
 const lastPosition = gauge('waybill_log_position', 'Last position given', ['topic']);
 const pending = gauge('waybill_outbox_pending_events', 'Events not yet published', ['topic']);
@@ -58,7 +59,7 @@ const oldest = gauge('waybill_outbox_oldest_age_seconds', 'Age of the oldest of 
 const LONGEST_REST_MS = 50;
 
 /** How often an idle relay looks for events that somebody else numbered. */
-const LOOK_BACK_ROUNDS = 20;
+const LOOK_BACK_ROUNDS = 10;
 
 /** Sequences and publishes this service's log for as long as this process holds its lease. */
 export function startRelay(db: Database, leases: Leases, bus: Bus, groups: readonly string[]) {
@@ -76,10 +77,11 @@ async function numberOnly(db: Database, signal: AbortSignal): Promise<void> {
   await db.query('update log_head set published = position where published < position');
   while (!signal.aborted) {
     const begunMs = monotonicMs();
+    const woken = waitForWake(`log:${db.service}`, IDLE_MS, signal);
     if (await number(db, null)) {
       wake(`bus:${db.service}`);
       await rest(begunMs, signal);
-    } else await waitForWake(`log:${db.service}`, IDLE_MS, signal);
+    } else await woken;
   }
 }
 
@@ -92,6 +94,7 @@ async function numberAndPublish(db: Database, bus: Bus, signal: AbortSignal): Pr
   let behind = true;
   while (!signal.aborted) {
     const begunMs = monotonicMs();
+    const woken = waitForWake(`log:${topic}`, IDLE_MS, signal);
     const numbered = await number(db, published);
     if (numbered) recorded = published;
     const events: readonly OutgoingEvent[] =
@@ -110,7 +113,7 @@ async function numberAndPublish(db: Database, bus: Bus, signal: AbortSignal): Pr
       recorded = published;
       await failpoint('log.publish.recorded');
     } else {
-      await waitForWake(`log:${topic}`, IDLE_MS, signal);
+      await woken;
       behind = ++idleRounds % LOOK_BACK_ROUNDS === 0;
     }
   }

@@ -12,7 +12,10 @@ export function wake(work: string): void {
   for (const resolve of waiters) resolve();
 }
 
-/** Resolves when woken, after the time, or when the signal aborts. */
+/**
+ * Resolves when woken, after the time, or when the signal aborts. Called before one looks for work
+ * and awaited when there was none, so that what is committed meanwhile is not slept through.
+ */
 export function waitForWake(work: string, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -133,9 +133,10 @@ export function openPostgresBus(db: Database, log: Logger): Bus {
         let position = after;
         while (!signal.aborted) {
           try {
+            const woken = waitForWake(`bus:${topic}`, IDLE_MS, signal);
             const rows = await db.query<Fetched>(FETCH, [topic, position, batchSize]);
             if (rows.length === 0) {
-              await waitForWake(`bus:${topic}`, IDLE_MS, signal);
+              await woken;
               continue;
             }
             const events = rows.map((row) => eventIn(topic, row));
