@@ -6,12 +6,16 @@ import {
   afterCancel,
   afterCarrying,
   afterPayment,
+  afterStep,
   mayMove,
+  petstoreStatusOf,
   priceOrder,
+  shipDateOf,
   TRANSITIONS,
   type CarryingNews,
   type OrderState,
   type PaymentNews,
+  type Step,
 } from './rules.ts';
 
 const accepted: OrderState = {
@@ -289,5 +293,61 @@ describe('the carrying of an order', () => {
       { ...order, fulfillmentStatus: 'SHIPPED', event: 'ORDER_FULFILLMENT_UPDATED' },
     ]);
     expect(afterCarrying(order, 'SHIPPED', 'PICKED_UP')).toEqual([]);
+  });
+});
+
+describe("the owner's steps", () => {
+  const taken = (status: OrderStatus, step: Step, paymentStatus = 'NOT_REQUIRED' as const) => {
+    try {
+      return afterStep({ status, paymentStatus, cancelRequested: false }, step).status;
+    } catch (error) {
+      return (error as Refusal).code;
+    }
+  };
+
+  test.each([
+    ['approve', 'not_approvable', ['PENDING', 'PAYMENT_PROCESSING']],
+    ['deliver', 'not_deliverable', ['CONFIRMED', 'IN_FULFILLMENT', 'SHIPPED']],
+    ['complete', 'not_completable', ['CONFIRMED', 'DELIVERED']],
+  ] as const)('%s where the table lets them, and nowhere else', (step, refusal, from) => {
+    for (const status of ORDER_STATUSES) {
+      const became = taken(status, step);
+      if ((from as readonly OrderStatus[]).includes(status))
+        expect(mayMove(status, became as OrderStatus)).toBe(true);
+      else expect(became, status).toBe(refusal);
+    }
+  });
+
+  test('do not approve what has something to pay', () => {
+    const unpaid: OrderState = { ...accepted, paymentStatus: 'PENDING' };
+    expect(() => afterStep(unpaid, 'approve')).toThrow(/PENDING cannot become CONFIRMED/);
+  });
+
+  test('a delivery is told of the goods too', () => {
+    const confirmed: OrderState = { ...accepted, status: 'CONFIRMED' };
+    expect(afterStep(confirmed, 'deliver').fulfillmentStatus).toBe('DELIVERED');
+    expect(afterStep(confirmed, 'complete').fulfillmentStatus).toBeUndefined();
+  });
+});
+
+describe("the petstore's words", () => {
+  test('for every status', () => {
+    const told = Object.groupBy(ORDER_STATUSES, (status) => {
+      const { status: word, complete } = petstoreStatusOf(status);
+      return complete ? `${word}, complete` : word;
+    });
+    expect(told).toEqual({
+      placed: ['PENDING', 'PAYMENT_PROCESSING', 'PAYMENT_FAILED', 'CANCELLED'],
+      approved: ['CONFIRMED', 'IN_FULFILLMENT', 'SHIPPED'],
+      delivered: ['DELIVERED'],
+      'delivered, complete': ['COMPLETED', 'RETURNED'],
+    });
+  });
+
+  test('a date of shipping is a moment in UTC of years that people live in', () => {
+    expect(shipDateOf(undefined)).toBeNull();
+    expect(shipDateOf('2026-01-02T03:04:05+02:00')).toBe('2026-01-02T01:04:05.000Z');
+    for (const odd of ['0000-01-01T00:00:00Z', '2026-12-31T23:59:60Z', '9999-12-31T23:59:59-01:00'])
+      expect(() => shipDateOf(odd), odd).toThrow(Refusal);
   });
 });
