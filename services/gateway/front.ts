@@ -17,7 +17,7 @@ import { sameText } from '@waybill/kit/secrets.ts';
 import type { QuickEntrance } from '@waybill/kit/shortcuts.ts';
 import { isCanonical, keepAllowed, tellCaller } from './headers.ts';
 import { createOpenGuard, DEMO_ADMIN } from './open-mode.ts';
-import { callerOfAddress, createLimits, type Limits } from './rate-limit.ts';
+import { callerOfAddress, createLimits, type CountedLimits, type Limits } from './rate-limit.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface FrontOptions {
@@ -48,25 +48,7 @@ export function installFront(app: FastifyInstance, options: FrontOptions): Quick
   const metricsCredentials =
     options.metricsToken === undefined ? undefined : `Bearer ${options.metricsToken}`;
 
-  const admit = (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    config: RouteConfig,
-    identity: Identity | undefined,
-  ): void => {
-    if (limits !== undefined && !PROBES.has(config.url ?? ''))
-      limits.count(request, reply, identity);
-    const { headers } = request.raw;
-    headers['x-request-id'] = request.id;
-    // Guesses are counted by address there, which behind a proxy is known here alone.
-    if (config.service === authService.name)
-      headers[ORIGIN_HEADER] = signer.sign(originOf(request), authService.name);
-    if (identity === undefined) return;
-    const audience = config.url === '/metrics' ? PLATFORM_AUDIENCE : config.service;
-    if (audience === undefined) return;
-    tellCaller(headers, identity);
-    headers[IDENTITY_HEADER] = signer.sign(identity, audience);
-  };
+  const admit = createAdmission(signer, limits);
 
   app.addHook('onRequest', (request, reply, done) => {
     const { raw } = request;
@@ -119,6 +101,29 @@ export function installFront(app: FastifyInstance, options: FrontOptions): Quick
       return open ? DEMO_ADMIN : undefined;
     },
     admit: (identity) => (limits === undefined ? [] : limits.poll(identity)),
+  };
+}
+
+/** Counts a request, and tells the service that owns the route who it was, or that it is nobody. */
+function createAdmission(signer: IdentitySigner, limits: CountedLimits | undefined) {
+  return (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    config: RouteConfig,
+    identity: Identity | undefined,
+  ): void => {
+    if (limits !== undefined && !PROBES.has(config.url ?? ''))
+      limits.count(request, reply, identity);
+    const { headers } = request.raw;
+    headers['x-request-id'] = request.id;
+    // Guesses are counted by address there, which behind a proxy is known here alone.
+    if (config.service === authService.name)
+      headers[ORIGIN_HEADER] = signer.sign(originOf(request), authService.name);
+    if (identity === undefined) return;
+    const audience = config.url === '/metrics' ? PLATFORM_AUDIENCE : config.service;
+    if (audience === undefined) return;
+    tellCaller(headers, identity);
+    headers[IDENTITY_HEADER] = signer.sign(identity, audience);
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * One order is one trace, in every topology: an accepted one from the gateway through orders and
- * payments to its confirmation, a checkout through everybody who takes part in it. What is logged on
- * the way names the trace.
+ * payments to its confirmation, a checkout through all who take part in it. What is logged on the
+ * way names the trace.
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

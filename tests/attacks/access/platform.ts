@@ -90,21 +90,7 @@ export function startPlatform(
     },
     signer: openIdentitySigner(deriveKey(SECRET, 'identity')),
     dataDir,
-    async inAuth(work) {
-      const db = openDatabase({
-        url: started?.databaseUrl ?? '',
-        service: 'auth',
-        role: roleOf('waybill_test', 'auth'),
-        password: rolePassword(SECRET, roleOf('waybill_test', 'auth')),
-        poolSize: 1,
-        onError: () => {},
-      });
-      try {
-        return await db.transaction(work);
-      } finally {
-        await db.close();
-      }
-    },
+    inAuth: (work) => asAuth(started?.databaseUrl ?? '', work),
     async meet(role) {
       const somebody = person(`${role}-${authorizations.size}`, role);
       await introduce(somebody);
@@ -116,4 +102,21 @@ export function startPlatform(
       return ask(running().url, { ...sent, headers: { ...authorization, ...sent.headers } });
     },
   };
+}
+
+async function asAuth<Result>(url: string, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  const role = roleOf('waybill_test', 'auth');
+  const db = openDatabase({
+    url,
+    service: 'auth',
+    role,
+    password: rolePassword(SECRET, role),
+    poolSize: 1,
+    onError: () => {},
+  });
+  try {
+    return await db.transaction(work);
+  } finally {
+    await db.close();
+  }
 }
