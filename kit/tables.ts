@@ -38,6 +38,8 @@ const STATEMENTS = [
   // The planner believes that nothing is ever pending, and would join row by row (500 × 500), or,
   // with a plan made when the log was short, read all of a long one. Bounds and settings leave it
   // one way: hash the batch, read its range of the index on what has no position.
+  // Returns the last position given, or null when nothing was pending. Where published_to is null,
+  // what is numbered is published.
   `create function sequence_log(batch integer, published_to bigint default 0, out "position" bigint)
   language plpgsql
   set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off as $$
