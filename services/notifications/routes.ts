@@ -42,6 +42,9 @@ const publicRoutes: readonly Route<NotificationsContext>[] = [
       path,
       access: everybody,
       summary: "Notifications, newest first; a customer's own alone.",
+      description:
+        'Mails with a link to the account (verification, reset) are listed with parentType=USER ' +
+        'alone.',
       query: ListQuery,
       replies: { 200: NotificationList },
       refusals: {

@@ -71,6 +71,8 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
   } else if (username !== undefined) add(filter, 'username =', username);
   if (query.parentType !== undefined)
     add(filter, 'parent_type =', wordOf('parentType', PARENT_TYPES, query.parentType));
+  // Links to an account are mailed, and no news to whom it belongs.
+  else filter.conditions.push("template not in ('verify_email', 'reset_password')");
   if (query.parentId !== undefined) add(filter, 'parent_id =', query.parentId.normalize('NFC'));
   if (query.notificationType !== undefined)
     add(filter, 'type =', wordOf('notificationType', NOTIFICATION_TYPES, query.notificationType));

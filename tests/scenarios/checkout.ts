@@ -121,7 +121,7 @@ export function checkoutScenarios(start: () => Promise<Platform>): void {
     ]);
     const { id } = paid.body as Checkout;
     expect(await balanceOf(ada)).toBe(131);
-    expect((await notices(ada, '&parentType=ORDER')).content).toMatchObject([
+    expect((await notices(ada)).content).toMatchObject([
       { notificationType: 'SUCCESS', parentType: 'ORDER', parentId: String(id) },
     ]);
     const dear = await order(ada, 19_200);
@@ -190,7 +190,7 @@ export function checkoutScenarios(start: () => Promise<Platform>): void {
     const { id } = reply.body as Checkout;
     const read = async () => (await ada.send('GET', `/api/v1/order/${id}`)).body as Checkout;
     await until(async () => (await read()).status === 'PAID', 15_000);
-    await until(async () => (await notices(ada, '&parentType=ORDER')).content.length === 1, 15_000);
+    await until(async () => (await notices(ada)).content.length === 1, 15_000);
     expect(await balanceOf(ada)).toBe(6);
   });
 
