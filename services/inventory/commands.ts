@@ -5,7 +5,7 @@ import { deadlineIn } from '@waybill/kit/deadline.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { enqueue } from '@waybill/kit/tasks.ts';
-import type { PetChanged } from '@waybill/pets/contract.ts';
+import type { PetChanged, PetStanding } from '@waybill/pets/contract.ts';
 import type { InventoryContext } from './context.ts';
 import type { DeductStock, ReserveStock, StockReservation } from './contract.ts';
 import { makeMovesIn } from './moves.ts';
@@ -137,20 +137,29 @@ export async function askForRebuild({ db }: InventoryContext): Promise<void> {
 }
 
 /**
- * Reads all that the log of pets holds once more, and counts anew. Consumers go on meanwhile: what
- * they learn is newer, and stays.
+ * Asks pets where each of them stands, reads the log once more for what has happened meanwhile, and
+ * counts anew. Consumers go on at the same time: what they learn is newer, and stays.
  */
 export async function rebuildPetCounts({ db, client }: InventoryContext): Promise<void> {
-  for (let after = 0; ;) {
-    const { events } = await client.call<{ events: CloudEvent[] }>(
+  const ask = <Page>(path: string, after: number) =>
+    client.call<Page>(
       'pets',
-      { method: 'GET', path: '/internal/log/pets', query: { after }, idempotent: true },
+      { method: 'GET', path, query: { after }, idempotent: true },
       deadlineIn(10_000),
     );
+  const learn = (news: readonly PetNews[]) => db.transaction((tx) => learnPets(tx, news));
+  for (let after = 0; ;) {
+    const { standings } = await ask<PetStanding>('/internal/pets/standings', after);
+    const last = standings.at(-1);
+    if (last === undefined) break;
+    await learn(standings.map(({ id, ...standing }) => ({ key: String(id), ...standing })));
+    after = last.id;
+  }
+  for (let after = 0; ;) {
+    const { events } = await ask<{ events: CloudEvent[] }>('/internal/log/pets', after);
     const last = events.at(-1);
     if (last === undefined) break;
-    const latest = new Map(events.map((event) => [event.key, newsOf(event)]));
-    await db.transaction((tx) => learnPets(tx, [...latest.values()]));
+    await learn([...new Map(events.map((event) => [event.key, newsOf(event)])).values()]);
     after = last.position;
   }
   await db.transaction(recountPets);

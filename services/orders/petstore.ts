@@ -7,7 +7,12 @@ import { monotonicMs } from '@waybill/kit/clock.ts';
 import { deadlineIn, type Deadline } from '@waybill/kit/deadline.ts';
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
-import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import {
+  claimKey,
+  keepAnswer,
+  type IdempotencyKey,
+  type KeptAnswer,
+} from '@waybill/kit/idempotency.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { counter } from '@waybill/kit/telemetry.ts';
@@ -110,29 +115,40 @@ async function allot(
   const number = given === 0 ? await context.nextNumber() : given;
   const claim: Claim = { order_id: newId(), number, pet_id: petId };
   if (given === 0 && idempotency === undefined) return { claim, replayed: false };
-  const kept = await context.db.transaction(async (tx) => {
+  for (let turn = 0; turn < RESUME_TURNS; turn++) {
+    const kept = await claimOnce(context, claim, idempotency);
+    if (kept === undefined || idempotency === undefined) return { claim, replayed: false };
+    if (kept.response !== UNDECIDED.response) {
+      const born = await findPetOrderById(context.db, kept.response);
+      if (born === undefined) throw new Error(`the order ${kept.response} of a key is gone`);
+      return { claim, born, replayed: true };
+    }
+    // The request is under way, or was lost with its process: the same reservation is asked for.
+    const known = await findClaimOfKey(context.db, idempotency.scope, idempotency.key);
+    if (known !== undefined) return { claim: known, replayed: true };
+    // It has just ended: the key says how.
+  }
+  throw new Refusal(409, 'request_in_progress', 'The first request is just ending.', {
+    headers: { 'retry-after': '1' },
+  });
+}
+
+const RESUME_TURNS = 3;
+
+/** Claims number and key, or returns what the key stands for. */
+function claimOnce(
+  { db }: OrdersContext,
+  claim: Claim,
+  idempotency: IdempotencyKey | undefined,
+): Promise<KeptAnswer | undefined> {
+  return db.transaction(async (tx) => {
     const known = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
     if (known !== undefined) return known;
     if (!(await claimNumber(tx, claim, idempotency)))
-      throw new Refusal(409, 'order_id_in_use', `There is an order ${number} already.`);
+      throw new Refusal(409, 'order_id_in_use', `There is an order ${claim.number} already.`);
     if (idempotency !== undefined) await keepAnswer(tx, idempotency, UNDECIDED);
     return undefined;
   });
-  if (kept === undefined || idempotency === undefined) return { claim, replayed: false };
-  if (kept.response === UNDECIDED.response) return resume(context, idempotency);
-  const born = await findPetOrderById(context.db, kept.response);
-  if (born === undefined) throw new Error(`the order ${kept.response} of a key is gone`);
-  return { claim, born, replayed: true };
-}
-
-/** The request is under way, or was lost with its process: the same reservation is asked for. */
-async function resume({ db }: OrdersContext, { scope, key }: IdempotencyKey): Promise<Allotted> {
-  const claim = await findClaimOfKey(db, scope, key);
-  if (claim === undefined)
-    throw new Refusal(409, 'request_in_progress', 'The first request is just ending.', {
-      headers: { 'retry-after': '1' },
-    });
-  return { claim, replayed: true };
 }
 
 /** Asks pets for the pet. What is refused leaves nothing claimed. */

@@ -141,6 +141,18 @@ export const Reservation = Type.Object({
 });
 export type Reservation = Static<typeof Reservation>;
 
+/** Where pets stand, for whoever counts them anew; status null: the pet was deleted. */
+export const PetStanding = Type.Object({
+  standings: Type.Array(
+    Type.Object({
+      id: Type.Integer(),
+      version: Type.Integer(),
+      status: Type.Union([OneOf(PET_STATUSES), Type.Null()]),
+    }),
+  ),
+});
+export type PetStanding = Static<typeof PetStanding>;
+
 export const ReservationList = Type.Object({ reservations: Type.Array(Reservation) });
 
 /** What every event of a pet carries; `from` is null for a new pet, `to` for one that is gone. */

@@ -3,6 +3,7 @@ import { route, type Route } from '@waybill/kit/route.ts';
 import { Type } from '@waybill/kit/schema.ts';
 import type { PetsContext } from './context.ts';
 import {
+  PetStanding,
   Reservation,
   ReservationList,
   ReserveReply,
@@ -11,6 +12,7 @@ import {
 } from './contract.ts';
 import { release, reserve, sell } from './reservations.ts';
 import { findReservation, listHeld, renderReservation } from './store.ts';
+import { listStandings } from './views.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 
 const InternalPath = Type.Object(
@@ -66,6 +68,20 @@ export const internalRoutes: readonly Route<PetsContext>[] = [
     },
     async handle({ params, body }, context: PetsContext) {
       return { status: 200, body: await sell(context, params.id, body.reservation_id) };
+    },
+  }),
+  route({
+    ...internal,
+    method: 'GET',
+    path: '/internal/pets/standings',
+    summary: 'Every pet that ever was, with its status, by id.',
+    query: Type.Object(
+      { after: Type.Optional(Type.Integer({ minimum: 0, description: 'The last id so far.' })) },
+      { additionalProperties: false },
+    ),
+    replies: { 200: PetStanding },
+    async handle({ query }, { db }: PetsContext) {
+      return { status: 200, body: { standings: await listStandings(db, query.after ?? 0) } };
     },
   }),
   route({

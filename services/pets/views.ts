@@ -2,7 +2,13 @@
 import type { Database } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { decodeCursor, encodeCursor } from '@waybill/kit/paging.ts';
-import { MAX_FOUND, WIRE_STATUSES, type Pet, type WireStatus } from './contract.ts';
+import {
+  MAX_FOUND,
+  WIRE_STATUSES,
+  type Pet,
+  type PetStanding,
+  type WireStatus,
+} from './contract.ts';
 import { fromWire } from './rules.ts';
 import { COLUMNS, normalTag, renderPet, type PetRow } from './store.ts';
 
@@ -85,4 +91,19 @@ function refused(name: string, detail: string): Refusal {
   return new Refusal(400, `invalid_${name}`, `The parameter ${name} ${detail}.`, {
     faults: [{ pointer: `?${name}`, detail }],
   });
+}
+
+const STANDINGS = 1000;
+
+/** Pets after an id, the deleted ones too: a page of them. */
+export async function listStandings(
+  db: Database,
+  after: number,
+): Promise<PetStanding['standings']> {
+  const rows = await db.query<{ id: bigint } & Omit<PetStanding['standings'][0], 'id'>>(
+    `select id, version, nullif(status, 'deleted') as status from pets
+     where id > $1 order by id limit ${STANDINGS}`,
+    [after],
+  );
+  return rows.map((row) => ({ ...row, id: Number(row.id) }));
 }

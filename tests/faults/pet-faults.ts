@@ -76,9 +76,7 @@ export interface PetFaultsOptions {
 /** Runs the cells, then the outages, on one cluster. Returns what was violated, by name. */
 export function runPetFaults(options: PetFaultsOptions): Promise<Map<string, readonly string[]>> {
   const { engine, topology, cells, outages, awayMs, root, done = () => {} } = options;
-  // Whatever is not approved is given back soon: that step is walked too.
-  const env = { RESERVATION_TTL: '4' };
-  return withRun({ engine, topology, root, env }, async ({ cluster, broker }) => {
+  return withRun({ engine, topology, root }, async ({ cluster, broker }) => {
     const results = new Map<string, readonly string[]>();
     const record = async (name: string, work: (shop: Petshop) => Promise<void>) => {
       const violations = await judged(cluster, work);
@@ -141,16 +139,17 @@ async function walkCell(cluster: Cluster, shop: Petshop, { service, point, actio
   }
 }
 
-/** Races, an approval, a cancellation, and orders that nobody approves; until all have ended. */
+/** Races, an approval, a cancellation, and orders that nobody approved; until all have ended. */
 async function buyAFew(shop: Petshop): Promise<void> {
   const pets = await Promise.all([1, 2, 3, 4].map(() => shop.addPet()));
   const numbers = await Promise.all(pets.map((pet) => shop.race(pet, 6)));
-  const [sold = 0, , unwanted = 0] = numbers;
+  const [sold = 0, forgotten = 0, unwanted = 0] = numbers;
   await Promise.all([shop.step(sold, 'approve'), shop.step(unwanted, 'cancel')]);
   await shop.follow(pets[2] as number, 'available');
+  await shop.expire([forgotten]);
   await shop.race(pets[2] as number, 6);
   await shop.follow(pets[0] as number, 'sold');
-  for (const pet of pets.slice(1)) await shop.follow(pet, 'available');
+  await shop.follow(pets[1] as number, 'available');
 }
 
 async function withoutInventory(cluster: Cluster, shop: Petshop, awayMs: number) {

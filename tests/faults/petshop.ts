@@ -7,6 +7,7 @@ import { until } from '../support/waybill.ts';
 import { openCaller, type Caller } from './harness/caller.ts';
 import type { Cluster } from './harness/cluster.ts';
 import { openClientJournal, type ClientJournal } from './harness/journal.ts';
+import { queryAsOwner } from './harness/postgres.ts';
 
 export interface Petshop {
   readonly journal: ClientJournal;
@@ -23,6 +24,8 @@ export interface Petshop {
   race(petId: number, callers: number, keyless?: boolean): Promise<number>;
   /** Approve, deliver or complete; or cancel. */
   step(number: number, name: string): Promise<void>;
+  /** A week later, as far as these orders are concerned. */
+  expire(numbers: readonly number[]): Promise<void>;
   statusOf(petId: number): Promise<string>;
   follow(petId: number, status: string): Promise<void>;
   close(): Promise<void>;
@@ -39,12 +42,18 @@ export function openPetshop(cluster: Cluster): Petshop {
   const troubles: string[] = [];
   const ask = keyed(caller, name);
 
+  const isThere = async (id: unknown) => {
+    const path = `/api/v3/store/order/${String(id)}`;
+    return (await caller.ask({ op: 'other', method: 'GET', path })).status;
+  };
   const place = async (petId: number, keyless: boolean) => {
     const begun = performance.now();
     const path = '/api/v3/store/order';
     const reply = await ask('create', path, { petId, quantity: 1 }, keyless);
     const { id, code } = reply.body as { id?: number; code?: string };
     const ms = performance.now() - begun;
+    // Reserved, and not there yet: Location tells where it will be.
+    if (reply.status === 202) await until(async () => (await isThere(id)) === 200, 60_000, 100);
     if (reply.status === 200 || reply.status === 202) return { id: id as number, ms };
     if (reply.status !== 409 || code !== 'pet_not_available')
       troubles.push(`ordering ${petId} was answered ${reply.status} ${code}`);
@@ -75,6 +84,11 @@ export function openPetshop(cluster: Cluster): Petshop {
     async step(number, step) {
       const { status } = await ask('other', `/api/v1/orders/${number}/${step}`);
       if (status >= 300) troubles.push(`${step} of order ${number} was answered ${status}`);
+    },
+    async expire(numbers) {
+      const text = `update orders.pet_orders set expires_at = now() where order_id in
+        (select id from orders.orders where number = any($1))`;
+      await queryAsOwner(cluster.databaseUrl(), text, [numbers]);
     },
     async statusOf(petId) {
       const path = `/api/v3/pet/${petId}`;
