@@ -11,6 +11,8 @@ export const TOPICS = [
   'auth',
   'process',
   'growth',
+  'dispatch',
+  'dispatch-growth',
 ] as const;
 export type TopicName = (typeof TOPICS)[number];
 
@@ -30,11 +32,13 @@ Topics (all of them when none is named)
   auth     logins a second beside the hashing they need
   process  start-up time and memory
   growth   acceptance and lists at 10 000 and at a million orders
+  dispatch polls of a quarter of a million executors, assignments and cancellations
+  dispatch-growth  the same at four times the executors and ten million past assignments
 
 Options
   --seconds <n>       how long each measurement lasts (5)
   --rounds <n>        how often all of them are repeated (3)
-  --orders <n>        growth: the greater size; load: how many orders to add (1000000)
+  --orders <n>        growth: the greater size (a tenth of the past ones); load: how many orders to add (1000000)
   --json <file>       also write every sample to this file
   --write             put the table into bench/README.md
   --database-url <u>  load: the owner's URL of a migrated database on which no Waybill runs

@@ -13,7 +13,15 @@ declare module 'autocannon' {
     /** Writes a new id where `[<id>]` stands in a request. */
     readonly idReplacement?: boolean;
     /** Sent in turns; changed before each of them is sent. */
-    readonly requests?: readonly { readonly setupRequest: (request: object) => object }[];
+    readonly requests?: readonly Request[];
+    /** Requests a second over all connections. */
+    readonly overallRate?: number;
+  }
+
+  interface Request {
+    readonly method?: string;
+    readonly path?: string;
+    readonly setupRequest?: (request: object) => object;
   }
 
   interface Result {

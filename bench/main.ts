@@ -18,6 +18,8 @@ const topics: Readonly<Record<TopicName, () => Promise<Topic>>> = {
   auth: async () => (await import('./auth.ts')).measureLogins,
   process: async () => (await import('./process.ts')).measureProcess,
   growth: async () => (await import('./growth.ts')).measureGrowth,
+  dispatch: async () => (await import('./dispatch.ts')).measureDispatch,
+  'dispatch-growth': async () => (await import('./dispatch.ts')).measureDispatchGrowth,
 };
 
 /** Runs the command line; rejects with what is wrong or what failed. */

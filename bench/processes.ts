@@ -10,6 +10,7 @@ import { startEmbeddedDatabase } from '@waybill/server/embedded-database.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const BARE_ROUTE = fileURLToPath(new URL('./bare-route.ts', import.meta.url));
+const BARE_POLLS = fileURLToPath(new URL('./bare-polls.ts', import.meta.url));
 const START_MS = 60_000;
 const STOP_MS = 20_000;
 
@@ -134,6 +135,21 @@ export async function startProgram(
     url: `http://127.0.0.1:${port}`,
     readyPath: '/readyz',
     env: { PORT: String(port), ...env },
+  });
+}
+
+/** The peers of a poll: a constant answer, and a statement for each. */
+export async function startBarePolls(
+  stack: AsyncDisposableStack,
+  databaseUrl: string,
+): Promise<Started> {
+  const folder = temporaryFolder(stack);
+  const port = await freePort();
+  return startNode(stack, [BARE_POLLS, String(port), databaseUrl], {
+    folder,
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/',
+    env: {},
   });
 }
 
