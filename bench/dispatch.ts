@@ -49,13 +49,19 @@ export async function measureDispatch(run: Run): Promise<readonly Figure[]> {
   const bare = await startBarePolls(stack, dispatch.databaseUrl);
   const tally = createTally();
   const subjects = { waybill: dispatch.waybill.url, constant: bare.url, single: bare.url };
+  const pollFor = (subject: string, url: string, connections: number, duration: number) =>
+    poll(url, {
+      ...(subject === 'waybill' ? {} : { around: [`/${subject}/`, '/acquire'] as const }),
+      from: size.live + 1,
+      to: size.executors - WAITING,
+      connections,
+      seconds: duration,
+    });
+  for (const [subject, url] of Object.entries(subjects)) await pollFor(subject, url, 64, WARM_UP_S);
   for (let round = 1; round <= rounds; round++) {
     for (const connections of CONNECTIONS)
       for (const [subject, url] of Object.entries(subjects)) {
-        const around =
-          subject === 'waybill' ? {} : { around: [`/${subject}/`, '/acquire'] as const };
-        const idle = { from: size.live + 1, to: size.executors - WAITING };
-        const polls = await poll(url, { ...idle, ...around, connections, seconds });
+        const polls = await pollFor(subject, url, connections, seconds);
         tally.add(`${subject} ${connections}`, polls.rate);
         tally.add(`${subject} ${connections} p99`, polls.p99);
         say(`dispatch ${round}/${rounds}: ${subject}, ${connections}: ${Math.round(polls.rate)}/s`);

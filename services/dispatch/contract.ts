@@ -31,7 +31,7 @@ export const ASSIGNMENT_STATES = [
 export type AssignmentState = (typeof ASSIGNMENT_STATES)[number];
 
 /** How many assignments one call may make. */
-export const MAX_BULK = 100;
+const MAX_BULK = 100;
 
 const closed = { additionalProperties: false };
 const ORDER_ID = '019a0000-0000-7000-8000-000000000001';
@@ -286,6 +286,10 @@ export const Failure = Type.Object(
   { ...closed, title: 'Failure', examples: [{ epoch: 1, reason: 'nobody at home' }] },
 );
 
+/**
+ * Events of the assignments of an order, whose id is the key. Each carries order_id, executor_id,
+ * epoch, state, cost_minor, currency, replaces and reason.
+ */
 export type AssignmentEventType =
   | 'ASSIGNMENT_CREATED'
   | 'ASSIGNMENT_REPLACED'
@@ -296,16 +300,3 @@ export type AssignmentEventType =
   | 'ASSIGNMENT_PICKED_UP'
   | 'ASSIGNMENT_DELIVERED'
   | 'ASSIGNMENT_FAILED';
-
-/** What every event of an assignment carries; the key is the order's id. */
-export interface AssignmentEvent {
-  readonly order_id: string;
-  readonly executor_id: string;
-  readonly epoch: number;
-  readonly state: AssignmentState;
-  readonly cost_minor: number;
-  readonly currency: string;
-  /** Whose assignment it took the place of. */
-  readonly replaces: string | null;
-  readonly reason: string | null;
-}

@@ -62,7 +62,7 @@ function logged(source: string, type: string): string {
  * Locks orders, also those that nobody has assigned yet, so that assigning, moving to the past and
  * news of an order's end take turns; what follows in the transaction sees what the others did.
  */
-export async function lockOrderIds(tx: Tx, orderIds: readonly string[]): Promise<void> {
+async function lockOrderIds(tx: Tx, orderIds: readonly string[]): Promise<void> {
   await tx.query(
     `select pg_advisory_xact_lock(locks.lock) from (
        select distinct hashtextextended(o, 0) as lock from unnest($1::text[]) o order by 1) locks`,

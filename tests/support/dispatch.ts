@@ -89,8 +89,6 @@ export function createStandInOrders() {
   };
 }
 
-export type StandInOrders = ReturnType<typeof createStandInOrders>;
-
 const BASE = '/api/v1/dispatch';
 
 /** The doors of dispatch, as short as tests want them. */
