@@ -8,6 +8,7 @@ import { dispatchFaults } from '../../tests/support/planted/dispatch.ts';
 import { eventFaults } from '../../tests/support/planted/events.ts';
 import { journalFaults } from '../../tests/support/planted/journal.ts';
 import { ledgerFaults } from '../../tests/support/planted/ledger.ts';
+import { noticeFaults } from '../../tests/support/planted/notices.ts';
 import { orderFaults } from '../../tests/support/planted/orders.ts';
 import { paymentFaults } from '../../tests/support/planted/payments.ts';
 import { harmlessPets, petFaults } from '../../tests/support/planted/pets.ts';
@@ -24,6 +25,7 @@ const plants: readonly Plant[] = [
   ...petFaults,
   ...dispatchFaults,
   ...userFaults,
+  ...noticeFaults,
   ...eventFaults,
   ...clientFaults,
 ];

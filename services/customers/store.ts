@@ -39,7 +39,7 @@ export async function insertProfile(
      on conflict (username) do update set state = 'ACTIVE', email = excluded.email,
        phone = excluded.phone, first_name = excluded.first_name, last_name = excluded.last_name,
        addresses = excluded.addresses, registration_id = excluded.registration_id,
-       version = profiles.version + 1, created_at = now(), updated_at = now()
+       version = profiles.version + 1, updated_at = now()
      where profiles.state = 'WITHDRAWN'
      returning ${COLUMNS}`,
     [username, ...valuesOf(details), registrationId],

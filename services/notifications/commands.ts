@@ -1,5 +1,6 @@
 /** What can be done with notifications: leave them, and forget them. */
 import type { Tx } from '@waybill/kit/db.ts';
+import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId, timeOfId } from '@waybill/kit/ids.ts';
 import { enqueue } from '@waybill/kit/tasks.ts';
@@ -35,16 +36,17 @@ async function store(
   dedupeKey: string | null,
 ): Promise<NotificationRow | undefined> {
   const id = newId();
+  const sendings: NewSending[] = [];
+  if (contact.email) sendings.push({ channel: 'email', address: contact.email });
+  if (contact.phone) sendings.push({ channel: 'phone', address: contact.phone });
   const row: NotificationRow = {
     ...given,
     id,
+    data: sendings.length === 0 ? null : given.data,
     username: given.username.normalize('NFC'),
     parent_id: given.parent_id?.normalize('NFC') ?? null,
     created_at: new Date(timeOfId(id)).toISOString(),
   };
-  const sendings: NewSending[] = [];
-  if (contact.email) sendings.push({ channel: 'email', address: contact.email });
-  if (contact.phone) sendings.push({ channel: 'phone', address: contact.phone });
   const { deadlineSeconds } = context.settings;
   if (!(await insertNotification(tx, row, dedupeKey, sendings, deadlineSeconds))) return undefined;
   await enqueue(
@@ -74,7 +76,8 @@ export async function leaveNotification(
     const row = await store(tx, context, given, body.contact, dedupeKey);
     if (row !== undefined) return { id: row.id, stored: true };
     const id = await findByDedupeKey(tx, dedupeKey);
-    if (id === undefined) throw new Error(`the notification ${dedupeKey} was there and is gone`);
+    // It went in between; whoever asks again stores it.
+    if (id === undefined) throw new Outage('notification', 'it was there and is gone');
     return { id, stored: false };
   });
 }
@@ -90,7 +93,7 @@ export async function createNotification(
     if (kept !== undefined) {
       const first = await findNotification(tx, kept.response);
       if (first !== undefined) return { notification: renderNotification(first), replayed: true };
-      throw new Error(`the notification ${kept.response} of an idempotency key is gone`);
+      throw new Refusal(404, 'notification_not_found', 'The notification is gone.');
     }
     const given = {
       type: body.notificationType,

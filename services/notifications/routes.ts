@@ -26,6 +26,7 @@ const publicRoutes: readonly Route<NotificationsContext>[] = [
     body: CreateNotification,
     idempotent: true,
     replies: { 201: Notification },
+    refusals: { '404 notification_not_found': 'a repeat came after its person was erased' },
     async handle({ body, idempotency }, context: NotificationsContext) {
       const { notification, replayed } = await createNotification(context, body, idempotency);
       const location = { location: `/api/v1/notification/${notification.id}` };

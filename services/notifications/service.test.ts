@@ -165,9 +165,16 @@ describe('another service', () => {
   });
 
   test('may name no contact at all', async () => {
-    const { status, body } = await leave(newId(), { contact: { email: null } });
+    const data = { link: 'https://x/secret' };
+    const { status, body } = await leave(newId(), { contact: { email: null }, data });
     expect(status).toBe(201);
     expect((await show(body['id'])).body['sendings']).toEqual([]);
+    const [row] = await queryRows(
+      running.databaseUrl,
+      'select data::text from notifications.notifications where id = $1',
+      [body['id']],
+    );
+    expect(row).toEqual({ data: null });
   });
 
   test.each([
@@ -370,6 +377,8 @@ describe('a person', () => {
   test('who is erased is forgotten, and nobody else', async () => {
     const ada = newName();
     const eve = newName();
+    const headers = { 'idempotency-key': newId() };
+    await create({ username: ada }, { headers });
     for (let round = 0; round < 3; round++)
       for (const username of [ada, eve]) await create({ username });
     await people.db.transaction((tx) =>
@@ -379,5 +388,7 @@ describe('a person', () => {
     );
     await until(async () => (await list(`username=${ada}`)).content.length === 0);
     expect((await list(`username=${eve}`)).content).toHaveLength(3);
+    const repeated = await create({ username: ada }, { headers });
+    expect([repeated.status, repeated.body['code']]).toEqual([404, 'notification_not_found']);
   });
 });

@@ -11,6 +11,7 @@ import { migrate } from '@waybill/kit/run.ts';
 import { configure } from '@waybill/kit/settings.ts';
 import { loadServices } from '../../apps/server/services.ts';
 import { writeAssignments } from './clean-dispatch.ts';
+import { writeNotices } from './clean-notices.ts';
 import { writePets, type PetOrder } from './clean-pets.ts';
 import { writeUsers } from './clean-users.ts';
 import { transferOf, writeWallets, type WalletOrder } from './clean-wallets.ts';
@@ -268,6 +269,7 @@ export async function writeCleanBooks(databaseUrl: string): Promise<void> {
     );
     await writeAssignments(client);
     await writeUsers(client);
+    await writeNotices(client);
     for (const service of services.filter(({ migrations }) => migrations !== undefined))
       await client.query(sequenced(service.name));
     for (const { name, consumers } of services)

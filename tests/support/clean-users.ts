@@ -49,13 +49,27 @@ export async function writeUsers(client: pg.Client): Promise<void> {
        select $1, n, 'SOMETHING', '{}' from generate_series(1, $2) n`,
       [id, version],
     );
-    if (profile !== undefined)
-      await client.query(
-        `insert into customers.profiles (username, state, email, version) values ($1, $2, $3, 1)`,
-        [username, profile, profile === 'ACTIVE' ? email : null],
-      );
+    if (profile !== undefined) await writeProfile(client, username, profile, email);
     await writeSession(client, user);
   }
+}
+
+async function writeProfile(
+  client: pg.Client,
+  username: string,
+  state: 'ACTIVE' | 'ERASED',
+  email: string | null,
+): Promise<void> {
+  const version = state === 'ACTIVE' ? 1 : 2;
+  await client.query(
+    `insert into customers.profiles (username, state, email, version) values ($1, $2, $3, $4)`,
+    [username, state, state === 'ACTIVE' ? email : null, version],
+  );
+  await client.query(
+    `insert into customers.log (key, version, type, data)
+     select $1, n, 'SOMETHING', '{}' from generate_series(1, $2) n`,
+    [username, version],
+  );
 }
 
 /** Carried on once; the user's id is the session's, too. */

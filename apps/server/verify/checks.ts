@@ -4,6 +4,7 @@ import { clientChecks } from './client-checks.ts';
 import { dispatchChecks } from './dispatch-checks.ts';
 import { consumerChecks, logChecks, taskChecks } from './event-checks.ts';
 import { ledgerChecks, walletChecks } from './ledger-checks.ts';
+import { noticeChecks } from './notice-checks.ts';
 import { orderChecks } from './order-checks.ts';
 import { journalChecks, paymentChecks } from './payment-checks.ts';
 import { petChecks, stockChecks } from './pet-checks.ts';
@@ -19,6 +20,7 @@ export const checks: readonly Check[] = [
   ...stockChecks,
   ...dispatchChecks,
   ...userChecks,
+  ...noticeChecks,
   ...logChecks,
   ...consumerChecks,
   ...taskChecks,

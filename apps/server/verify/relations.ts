@@ -5,6 +5,7 @@
 import type pg from 'pg';
 import { UsageFault } from '../services.ts';
 import { dispatchRelations } from './dispatch-checks.ts';
+import { noticeRelations } from './notice-checks.ts';
 import { petRelations } from './pet-checks.ts';
 import { userRelations } from './user-checks.ts';
 
@@ -28,6 +29,7 @@ const aggregates: Readonly<Record<string, string>> = {
       where key is null or key like 'operation:%'`,
   // Who is being registered has no version yet.
   auth: 'select id::text as key, version, created_at from auth.users where version > 0',
+  customers: 'select username as key, version, created_at from customers.profiles',
   pets: 'select id::text as key, version, created_at from pets.pets',
   inventory: 'select sku as key, version, created_at from inventory.stock',
   // All assignments of an order are one aggregate.
@@ -84,6 +86,7 @@ export async function createRelations(
   await client.query(petRelations(services));
   await client.query(dispatchRelations(services));
   await client.query(userRelations(services));
+  await client.query(noticeRelations(services));
   await client.query(FIXED);
   await insertRows(
     client,

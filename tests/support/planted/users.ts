@@ -22,7 +22,8 @@ export const userFaults: readonly Plant[] = [
   {
     check: 'user-half',
     name: 'there is no profile',
-    sql: `delete from customers.profiles where username = '${anna.username}'`,
+    sql: `update customers.profiles set state = 'WITHDRAWN', email = null
+      where username = '${anna.username}'`,
   },
   {
     check: 'user-half',
