@@ -29,7 +29,7 @@ export type KeyPurpose =
   | 'database'
   | 'signing-keys'
   | 'mailed-links'
-  | 'attempts'
+  | 'guesses'
   | 'sandbox-control'
   | 'sandbox-callback';
 

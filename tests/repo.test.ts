@@ -12,7 +12,7 @@ const rooms = 'contract rules store commands views routes consumers tasks index'
 /** Files named after their subject, where no room fits. */
 const ownRooms: Readonly<Record<string, readonly string[]>> = {
   auth: (
-    'administration attempts context keys links once passwords petstore petstore-contract ' +
+    'administration context guesses keys links once passwords petstore petstore-contract ' +
     'petstore-routes registration sessions settings'
   ).split(' '),
   billing: ['internal-routes', 'settings'],

@@ -1,7 +1,7 @@
 /** What people do about their own account: log in and out, passwords, their address. */
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import type { Identity } from '@waybill/kit/identity.ts';
-import { countAttempt, countRequest, giveBack, hashOf } from './attempts.ts';
+import { countGuess, countRequest, giveBack, hashOf } from './guesses.ts';
 import type { AuthContext } from './context.ts';
 import type { Login, Me, TokenSet } from './contract.ts';
 import { askForReset, askForVerification } from './links.ts';
@@ -30,14 +30,14 @@ export async function login(context: AuthContext, asked: Login, origin: string):
   const key = nameKeyOf(typed);
   const place = hashOf(context, 'origin', origin);
   const user = await findLogin(db, key, emailKeyOf(typed), place);
-  const attempt = await countAttempt(context, origin, key, user?.known ? user.id : undefined);
+  const guess = await countGuess(context, origin, key, user?.known ? user.id : undefined);
   const right = await passwords.verify(user?.password_hash, asked.password).catch(async (error) => {
-    if (error instanceof Outage) await giveBack(db, attempt);
+    if (error instanceof Outage) await giveBack(db, guess);
     throw error;
   });
   if (!right || user === undefined) throw invalidCredentials();
   const granted = await db.transaction(async (tx) => {
-    await giveBack(tx, attempt);
+    await giveBack(tx, guess);
     await noteOrigin(tx, user.id, place);
     const begun = await beginSession(tx, context, user.id);
     // Changed while it was being verified: it is the old one.
@@ -73,7 +73,7 @@ export async function changePassword(
   const { passwords, settings } = context;
   const user = await ownUser(context, identity);
   refuseFaults(passwordFaults(asked.newPassword, settings.passwordMinLength, '/newPassword'));
-  const attempt = await countAttempt(context, origin, nameKeyOf(user.username), user.id);
+  const guess = await countGuess(context, origin, nameKeyOf(user.username), user.id);
   if (!(await passwords.verify(user.password_hash, asked.currentPassword)))
     throw new Refusal(403, 'wrong_password', 'The current password is not right.');
   const hash = await passwords.hash(asked.newPassword);
@@ -81,7 +81,7 @@ export async function changePassword(
     const locked = await lockUser(tx, user.id);
     if (locked?.state !== 'active' || locked.password_hash !== user.password_hash)
       throw new Refusal(409, 'password_changed', 'The password was changed meanwhile.');
-    await giveBack(tx, attempt);
+    await giveBack(tx, guess);
     await setPassword(tx, user.id, hash);
     await dropLinks(tx, user.id, 'reset');
     const ended = await endSessionsOf(tx, user.id, identity.sessionId ?? null);

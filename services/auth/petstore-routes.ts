@@ -92,7 +92,7 @@ export const petstoreRoutes: readonly Route<AuthContext>[] = [
     replies: { 200: Type.String({ description: 'The access token.', examples: ['eyJhbGciOi'] }) },
     refusals: {
       '400 invalid_credentials': 'the name or the password is not right, or the user is disabled',
-      '429 too_many_attempts': 'too many from this address, or for this name; see Retry-After',
+      '429 rate_limited': 'too many from this address, or for this name; see Retry-After',
     },
     async handle({ query, origin }, context: AuthContext) {
       const { accessToken, expiresIn } = await loginStoreUser(context, query, origin);

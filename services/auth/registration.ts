@@ -13,7 +13,7 @@ import { failpoint } from '@waybill/kit/failpoints.ts';
 import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { enqueue, hastenTasks, withdrawTasks, type TaskRun } from '@waybill/kit/tasks.ts';
-import { hashOf } from './attempts.ts';
+import { hashOf } from './guesses.ts';
 import type { AuthContext } from './context.ts';
 import type { UserInfo } from './contract.ts';
 import { askForVerification } from './links.ts';

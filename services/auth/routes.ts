@@ -39,7 +39,7 @@ import { readRevocations, renderExport } from './views.ts';
 
 const DONE = { 204: { description: 'Done.' } } as const;
 const OVERRUN = {
-  '429 too_many_attempts': 'too many from this address, or for this name; see Retry-After',
+  '429 rate_limited': 'too many from this address, or for this name; see Retry-After',
 } as const;
 const BAD_PASSWORD = {
   '422 invalid_body': 'also: a password that is too short or longer than 1024 bytes',

@@ -57,8 +57,8 @@ export function refuseFaults(faults: readonly Fault[]): void {
 }
 
 /**
- * How often one may guess: `burst` failed attempts at once, and another every `stepSeconds` (the
- * generic cell rate algorithm). An attempt is counted before it is judged, so that a thousand at
+ * How often one may guess: `burst` wrong guesses at once, and another every `stepSeconds` (the
+ * generic cell rate algorithm). A guess is counted before it is judged, so that a thousand at
  * once are no way around, and given back when it was right.
  */
 export interface Allowance {

@@ -342,25 +342,25 @@ export async function insertRevocations(tx: Tx, list: readonly Taken[]): Promise
   );
 }
 
-/** Counts an attempt in both buckets, the second only if the first has room; tells how many had. */
-export async function takeAttempt(
+/** Counts a guess in both buckets, the second only if the first has room; tells how many had. */
+export async function takeGuess(
   db: Queryable,
   first: { bucket: Buffer; allowance: Allowance },
   second: { bucket: Buffer; allowance: Allowance },
 ): Promise<number> {
   const rows = await db.query<{ taken: number }>(
     `with one as (
-       insert into attempts (bucket, arrival) values ($1, now() + make_interval(secs => $2))
+       insert into guesses (bucket, arrival) values ($1, now() + make_interval(secs => $2))
        on conflict (bucket) do update
-         set arrival = greatest(attempts.arrival, now()) + make_interval(secs => $2)
-         where greatest(attempts.arrival, now()) <= now() + make_interval(secs => $2 * ($3 - 1))
+         set arrival = greatest(guesses.arrival, now()) + make_interval(secs => $2)
+         where greatest(guesses.arrival, now()) <= now() + make_interval(secs => $2 * ($3 - 1))
        returning 1),
      two as (
-       insert into attempts (bucket, arrival)
+       insert into guesses (bucket, arrival)
        select $4, now() + make_interval(secs => $5) from one
        on conflict (bucket) do update
-         set arrival = greatest(attempts.arrival, now()) + make_interval(secs => $5)
-         where greatest(attempts.arrival, now()) <= now() + make_interval(secs => $5 * ($6 - 1))
+         set arrival = greatest(guesses.arrival, now()) + make_interval(secs => $5)
+         where greatest(guesses.arrival, now()) <= now() + make_interval(secs => $5 * ($6 - 1))
        returning 1)
      select ((select count(*) from one) + (select count(*) from two))::integer as taken`,
     [
@@ -375,10 +375,10 @@ export async function takeAttempt(
   return rows[0]?.taken ?? 0;
 }
 
-/** Gives one attempt back. */
-export async function returnAttempt(db: Queryable, bucket: Buffer, { stepSeconds }: Allowance) {
+/** Gives one guess back. */
+export async function returnGuess(db: Queryable, bucket: Buffer, { stepSeconds }: Allowance) {
   await db.query(
-    'update attempts set arrival = arrival - make_interval(secs => $2) where bucket = $1',
+    'update guesses set arrival = arrival - make_interval(secs => $2) where bucket = $1',
     [bucket, stepSeconds],
   );
 }

@@ -168,7 +168,7 @@ export async function readWait(
 ): Promise<number> {
   const rows = await db.query<{ seconds: number }>(
     `select extract(epoch from arrival - now())::float8 - $2 * ($3 - 1) as seconds
-     from attempts where bucket = $1`,
+     from guesses where bucket = $1`,
     [bucket, stepSeconds, burst],
   );
   return Math.max(1, Math.ceil(rows[0]?.seconds ?? 1));
@@ -209,8 +209,8 @@ export async function trimExpired(db: Queryable, accessTtlSeconds: number): Prom
        select hash from mailed_links where expires_at < now() limit 5000)`,
   );
   await db.query(
-    `delete from attempts where bucket in (
-       select bucket from attempts where arrival < now() limit 5000)`,
+    `delete from guesses where bucket in (
+       select bucket from guesses where arrival < now() limit 5000)`,
   );
   await db.query(
     `delete from revocations where position in (

@@ -113,7 +113,7 @@ test('the first admin is made at the command line, and is one', async () => {
   expect((await send('GET', '/api/v3/user/boss', undefined, own.access)).status).toBe(404);
 });
 
-test('a customer made there has a profile and a wallet soon, and the password that was typed', async () => {
+test('a customer made there soon has a profile and a wallet', async () => {
   const argv = ['user', 'create', 'carla', '--email', 'carla@example.com', '--password-stdin'];
   const { status, stdout } = spawnSync(node, [command, ...argv], {
     env: { PATH: process.env.PATH, ...settings },

@@ -87,11 +87,11 @@ const STATEMENTS = [
     created_at timestamptz not null default now()
   )`,
   // One moment per address or name that guesses come from or are made about (GCRA).
-  `create table attempts (
+  `create table guesses (
     bucket bytea primary key,
     arrival timestamptz not null
   ) with (fillfactor = 70)`,
-  `create index attempts_arrival on attempts (arrival)`,
+  `create index guesses_arrival on guesses (arrival)`,
   `create table known_origins (
     user_id uuid not null references users on delete cascade,
     origin bytea not null,
