@@ -121,6 +121,23 @@ export async function expireReservations(context: InventoryContext): Promise<voi
   }
 }
 
+/**
+ * Orders that will never be fulfilled give back what they hold: the reservation that is named after
+ * the order. One that is made only now, by a call that was late, ends when its time is up.
+ */
+export async function releaseForOrders(tx: Tx, events: readonly CloudEvent[]): Promise<void> {
+  const held = await readReservations(
+    tx,
+    events.map((event) => event.key),
+  );
+  const open = [...held.values()].filter(({ state }) => state === 'reserved');
+  if (open.length === 0) return;
+  await makeMovesIn(
+    tx,
+    open.map(({ id }) => ({ kind: 'release', id })),
+  );
+}
+
 /** Counts what the events of pets tell. */
 export function followPets(tx: Tx, events: readonly CloudEvent[]): Promise<void> {
   return learnPets(tx, events.map(newsOf));

@@ -1,6 +1,6 @@
-/** What the inventory service follows: pets. */
+/** What the inventory service follows: pets, and orders that give back what they hold. */
 import type { ConsumerDefinition } from '@waybill/kit/consumer.ts';
-import { followPets } from './commands.ts';
+import { followPets, releaseForOrders } from './commands.ts';
 import type { InventoryContext } from './context.ts';
 
 export const petNews: ConsumerDefinition<InventoryContext> = {
@@ -13,4 +13,9 @@ export const petNews: ConsumerDefinition<InventoryContext> = {
     PET_RELEASED: followPets,
     PET_SOLD: followPets,
   },
+};
+
+export const orderNews: ConsumerDefinition<InventoryContext> = {
+  topic: 'orders',
+  handlers: { ORDER_CANCELLED: releaseForOrders, ORDER_PAYMENT_FAILED: releaseForOrders },
 };

@@ -118,7 +118,9 @@ const StockLines = Type.Array(Type.Object({ sku: Sku, quantity: Quantity }, clos
 /** All or nothing; the same id again gets the same answer. */
 export const ReserveStock = Type.Object(
   {
-    reservation_id: Identifier(128),
+    reservation_id: Identifier(128, {
+      description: "An order's id: it is released when that order is cancelled or not paid.",
+    }),
     lines: StockLines,
     expires_in_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
     allow_unknown: Type.Optional(

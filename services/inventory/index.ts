@@ -1,6 +1,6 @@
 /** The inventory service. */
 import { defineService } from '@waybill/kit/service.ts';
-import { petNews } from './consumers.ts';
+import { orderNews, petNews } from './consumers.ts';
 import { createContext } from './context.ts';
 import { inventoryService } from './contract.ts';
 import { createInventory } from './migrations/0001_inventory.ts';
@@ -14,7 +14,7 @@ export const inventory = defineService({
   migrations: { '0001_inventory': createInventory },
   create: createContext,
   routes,
-  consumers: [petNews],
+  consumers: [petNews, orderNews],
   tasks: [rebuildTask],
   sweeps: [expirySweep],
 });
