@@ -22,8 +22,16 @@ export interface CallbackCounts {
 }
 
 export interface Callbacks {
-  /** Sends the event once per delay, in ms from now. Returns at once; never throws. */
-  send(url: string, event: CallbackEvent, delaysMs: readonly number[]): void;
+  /**
+   * Sends the event once per delay, in ms from now. Returns at once; never throws.
+   * @param traceparent of the request that it tells of, so that both are seen as one
+   */
+  send(
+    url: string,
+    event: CallbackEvent,
+    delaysMs: readonly number[],
+    traceparent: string | undefined,
+  ): void;
   counts(): CallbackCounts;
   /** Gives up what has not been sent: a provider that dies forgets its callbacks. */
   close(): Promise<void>;
@@ -37,6 +45,7 @@ const RETRY_DELAYS_MS = [500, 1_000, 2_000, 4_000, 8_000];
 interface Job {
   readonly url: string;
   readonly body: string;
+  readonly traceparent: string | undefined;
   attempts: number;
 }
 
@@ -66,10 +75,11 @@ export function createCallbacks(secret: string): Callbacks {
     else queue.add(job, delayMs);
   });
   return {
-    send(url, event, delaysMs) {
+    send(url, event, delaysMs, traceparent) {
       const body = JSON.stringify(event);
       for (const delayMs of delaysMs) {
-        if (queue.size() < MOST_PENDING) queue.add({ url, body, attempts: 0 }, delayMs);
+        const job = { url, body, traceparent, attempts: 0 };
+        if (queue.size() < MOST_PENDING) queue.add(job, delayMs);
         else counts.dropped += 1;
       }
     },
@@ -138,6 +148,7 @@ async function deliver(agent: Agent, secret: string, job: Job): Promise<boolean>
       headers: {
         'content-type': 'application/json',
         'sandbox-signature': signCallback(secret, Math.floor(nowMs() / 1000), job.body),
+        ...(job.traceparent !== undefined && { traceparent: job.traceparent }),
       },
       body: job.body,
     });

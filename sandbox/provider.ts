@@ -105,7 +105,7 @@ function addChargeRoutes(app: FastifyInstance, parts: ProviderParts): void {
       });
       counters.countOutcome(nameOf(outcome));
       const fresh = 'entry' in outcome && !outcome.replayed;
-      if (fresh) announceCharge(parts, outcome.entry, token);
+      if (fresh) announceCharge(parts, outcome.entry, token, traceOf(request));
       else if (outcome.kind !== 'missed') await misbehaviour.beSlow();
       if (fresh && outcome.kind === 'captured') {
         const after = misbehaviour.faultAfter(token);
@@ -170,7 +170,7 @@ function addRefundRoute(app: FastifyInstance, parts: ProviderParts): void {
           .send(problem('refund_exceeds_charge', 'More would be refunded than was captured'));
       }
       if (outcome.replayed) reply.header('idempotent-replayed', 'true');
-      else announceRefund(parts, outcome.entry);
+      else announceRefund(parts, outcome.entry, traceOf(request));
       return reply.code(outcome.replayed ? 200 : 201).send(toRefund(outcome.entry));
     },
   );
@@ -220,16 +220,31 @@ function holdBack(parts: ProviderParts, request: FastifyRequest, reply: FastifyR
   return reply;
 }
 
-function announceCharge(parts: ProviderParts, entry: JournalEntry, token: string): void {
-  const type = entry.kind === 'charge' ? 'charge.captured' : 'charge.declined';
-  announce(parts, entry, { type, created_at: entry.at, charge: toCharge(entry) }, token);
+function traceOf(request: FastifyRequest): string | undefined {
+  const { traceparent } = request.headers;
+  return typeof traceparent === 'string' ? traceparent : undefined;
 }
 
-function announceRefund(parts: ProviderParts, entry: JournalEntry): void {
+function announceCharge(
+  parts: ProviderParts,
+  entry: JournalEntry,
+  token: string,
+  trace: string | undefined,
+): void {
+  const type = entry.kind === 'charge' ? 'charge.captured' : 'charge.declined';
+  announce(parts, entry, { type, created_at: entry.at, charge: toCharge(entry) }, token, trace);
+}
+
+function announceRefund(
+  parts: ProviderParts,
+  entry: JournalEntry,
+  trace: string | undefined,
+): void {
   const charge = parts.ledger.findCharge(entry.charge_id ?? '');
   if (charge === undefined) return;
   const event = { charge: toCharge(charge), refund: toRefund(entry) };
-  announce(parts, charge, { type: 'charge.refunded', created_at: entry.at, ...event }, 'tok_ok');
+  const told = { type: 'charge.refunded', created_at: entry.at, ...event } as const;
+  announce(parts, charge, told, 'tok_ok', trace);
 }
 
 function announce(
@@ -237,9 +252,10 @@ function announce(
   charge: JournalEntry,
   event: Omit<CallbackEvent, 'id'>,
   token: string,
+  trace: string | undefined,
 ): void {
   const url = charge.callback_url ?? parts.callbackUrl;
   if (url === undefined) return;
   const delays = parts.misbehaviour.callbackDelays(token);
-  parts.callbacks.send(url, { id: createId('evt'), ...event }, delays);
+  parts.callbacks.send(url, { id: createId('evt'), ...event }, delays, trace);
 }

@@ -64,27 +64,43 @@ describe.each(Object.entries(topologies))('%s', (topology, start) => {
       .split('\n')
       .filter((line) => line.includes(`"trace_id":"${traceId}"`));
 
-  test('an order joins request, event, charge and confirmation', async () => {
-    const items = [{ item_id: 'a', item_name: 'A', quantity: 1, price: 5 }];
-    const { traceId, status } = await send('/api/v1/orders', { customer_id: 'traced', items });
-    expect(status).toBe(202);
-    const steps = [
-      'orders: POST /api/v1/orders',
-      'handle ORDER_CREATED',
-      'payments.charge',
-      'POST sandbox',
-      'handle PAYMENT_STARTED',
-      'handle PAYMENT_CAPTURED',
-    ];
+  const STEPS = [
+    'orders: POST /api/v1/orders',
+    'handle ORDER_CREATED',
+    'payments.charge',
+    'POST sandbox',
+    'handle PAYMENT_STARTED',
+    'handle PAYMENT_CAPTURED',
+  ];
+
+  async function expectSteps(traceId: string, steps: readonly string[]): Promise<void> {
     const missing = () => steps.filter((step) => !titles(traceId).includes(step));
     await expect.poll(missing, { timeout: 20_000 }).toEqual([]);
     await expectWhole(traceId);
+  }
+
+  const place = (more = {}) => {
+    const items = [{ item_id: 'a', item_name: 'A', quantity: 1, price: 5 }];
+    return send('/api/v1/orders', { customer_id: 'traced', items, ...more });
+  };
+
+  test('an order joins request, event, charge and confirmation', async () => {
+    const { traceId, status } = await place();
+    expect(status).toBe(202);
+    await expectSteps(traceId, STEPS);
     const processes = new Set(collector.ofTrace(traceId).map((span) => span.process));
     expect([...processes].toSorted()).toEqual(
       topology === 'in one process'
         ? ['waybill']
         : ['waybill-gateway', 'waybill-orders', 'waybill-payments'],
     );
+  });
+
+  test('a charge whose answer is lost is told by a callback, in the same trace', async () => {
+    const payment = { method: 'card', token: 'tok_timeout_after_charge' };
+    const { traceId, status } = await place({ payment });
+    expect(status).toBe(202);
+    await expectSteps(traceId, [...STEPS, 'payments: POST /api/v1/payments/callbacks']);
   });
 
   test('a checkout joins all who take part in it', async () => {

@@ -4,7 +4,7 @@ import { Agent, request as send } from 'undici';
 import { epochMs } from '@waybill/kit/clock.ts';
 import { refuseInTransaction } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
-import { inSpan } from '@waybill/kit/telemetry.ts';
+import { currentTraceparent, inSpan } from '@waybill/kit/telemetry.ts';
 import type {
   Away,
   Callback,
@@ -116,6 +116,7 @@ function createAsk({ url, timeoutMs }: SandboxOptions, dispatcher: Agent): Ask {
           headers: {
             ...(body === undefined ? {} : { 'content-type': 'application/json' }),
             ...(key === undefined ? {} : { 'idempotency-key': key }),
+            ...traceHeader(),
           },
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         }),
@@ -129,6 +130,12 @@ function createAsk({ url, timeoutMs }: SandboxOptions, dispatcher: Agent): Ask {
       return awayOf(error as NodeJS.ErrnoException);
     }
   };
+}
+
+/** The sandbox calls back in the same trace; whether that or its answer comes first is chance. */
+function traceHeader(): Record<string, string> {
+  const traceparent = currentTraceparent();
+  return traceparent === undefined ? {} : { traceparent };
 }
 
 function chargeBody(request: ChargeRequest) {
