@@ -9,7 +9,7 @@ import type { AuthContext } from './context.ts';
 import type { UserEventType, UserInfo, UserRole } from './contract.ts';
 import { askForVerification } from './links.ts';
 import { emailKeyOf, isReserved, nameKeyOf, orderRoles, type UserState } from './rules.ts';
-import { userInfoOf } from './sessions.ts';
+import { userEvent, userInfoOf } from './sessions.ts';
 import {
   activateUser,
   anonymiseUser,
@@ -58,8 +58,7 @@ export async function createUser(tx: Tx, asked: NewByHand): Promise<UserInfo> {
       : new Refusal(409, 'email_taken', 'Somebody has this e-mail address already.');
   }
   await activateUser(tx, id);
-  const data = { user_id: id, username, roles };
-  await emit(tx, 'auth', [{ key: id, version: 1, type: 'USER_REGISTERED', data }]);
+  await emit(tx, 'auth', [userEvent('USER_REGISTERED', { id, username, version: 1, roles })]);
   if (roles.includes('customer'))
     await enqueue(tx, [{ kind: PROVISION, key: id, payload: { username, email, phone } }]);
   if (email !== null) await askForVerification(tx, id);
@@ -154,8 +153,9 @@ async function applyRights(
 ): Promise<void> {
   const { id, username } = user;
   const before = await changeRights(tx, id, change);
-  const data = { user_id: id, username, roles: [...change.roles] };
-  await emit(tx, 'auth', [{ key: id, version: user.version + 1, type, data }]);
+  const { roles } = change;
+  const version = user.version + 1;
+  await emit(tx, 'auth', [userEvent(type, { id, username, version, roles })]);
   // Their access tokens are void by the user's own entry.
   if (change.state !== 'active') await endSessionsOf(tx, id, null);
   await insertRevocations(tx, [{ username, before }]);

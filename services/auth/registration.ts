@@ -18,7 +18,7 @@ import type { AuthContext } from './context.ts';
 import type { UserInfo } from './contract.ts';
 import { askForVerification } from './links.ts';
 import { emailKeyOf, isReserved, nameKeyOf, passwordFaults, refuseFaults } from './rules.ts';
-import { beginSession, userInfoOf, type Granted } from './sessions.ts';
+import { beginSession, userEvent, userInfoOf, type Granted } from './sessions.ts';
 import {
   activateUser,
   deleteUndone,
@@ -188,8 +188,7 @@ function complete(
     if (!(await activateUser(tx, id)))
       throw new Outage('registration', 'it took so long that it was undone');
     await withdrawTasks(tx, UNDO, [id]);
-    const data = { user_id: id, username, roles: [...roles] };
-    await emit(tx, 'auth', [{ key: id, version: 1, type: 'USER_REGISTERED', data }]);
+    await emit(tx, 'auth', [userEvent('USER_REGISTERED', { id, username, version: 1, roles })]);
     if (user.emailKey !== null) await askForVerification(tx, id);
     if (idempotency !== undefined)
       await keepAnswer(tx, idempotency, {

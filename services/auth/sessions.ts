@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
+import type { NewEvent } from '@waybill/kit/eventlog.ts';
 import { newId, newToken } from '@waybill/kit/ids.ts';
-import type { TokenSet, UserInfo, UserRole } from './contract.ts';
+import type { TokenSet, UserEvent, UserEventType, UserInfo, UserRole } from './contract.ts';
 import type { AuthContext } from './context.ts';
 import {
   endSessions,
@@ -76,6 +77,16 @@ export function userInfoOf(user: {
 }): UserInfo {
   const { id, username, roles } = user;
   return { id, username, roles: [...roles] };
+}
+
+/** What is told of a user, with the change that it tells of. */
+export function userEvent(
+  type: UserEventType,
+  user: { id: string; username: string; version: number; roles: readonly UserRole[] },
+): NewEvent {
+  const { id, username, version, roles } = user;
+  const data: UserEvent = { user_id: id, username, roles: [...roles] };
+  return { key: id, version, type, data: { ...data } };
 }
 
 /**
