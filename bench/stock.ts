@@ -150,8 +150,9 @@ async function share(
 }
 
 function figuresOf(tally: Tally, subject: Subject, peers: readonly Subject[] = ['bare']): Figure[] {
+  const name = `${subjects[subject]}, ${CONNECTIONS} connections`;
   return (['rate', 'p50', 'p99'] as const).map((measure) => ({
-    name: `${subjects[subject]}, ${CONNECTIONS} connections${measure === 'rate' ? '' : `, ${measure}`}`,
+    name: measure === 'rate' ? name : `${name}, ${measure}`,
     unit: measure === 'rate' ? '/s' : 'ms',
     values: tally.values(`${subject} ${measure}`),
     peers: peers.map((peer) => ({

@@ -20,7 +20,8 @@ const PASSWORD = 'correct-horse-battery';
 
 /** A picture of one pixel. */
 const PICTURE = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5Erk' +
+    'Jggg==',
   'base64',
 );
 
@@ -192,16 +193,18 @@ declare const process: { argv: string[] };
 declare const console: { log(text: string): void };
 
 const base = process.argv[2] ?? '';
+const PICTURES = 'application/octet-stream';
+const JSON_TYPE = 'application/json';
 async function call<Result>(
   method: string, path: keyof paths, body?: unknown, values: Record<string, string | number> = {},
   query: Record<string, string> = {},
 ): Promise<{ status: number; body: Result }> {
+  const isPicture = body instanceof Uint8Array;
   const target = path.replace(/\\{(\\w+)\\}/g, (_, name: string) => String(values[name]));
   const reply = await fetch(base + '/api/v3' + target + '?' + new URLSearchParams(query), {
     method,
-    headers: body === undefined ? {}
-      : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' },
-    ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body as never : JSON.stringify(body) }),
+    headers: body === undefined ? {} : { 'content-type': isPicture ? PICTURES : JSON_TYPE },
+    ...(body === undefined ? {} : { body: isPicture ? body as never : JSON.stringify(body) }),
   });
   const text = await reply.text();
   return { status: reply.status, body: (text === '' ? undefined : JSON.parse(text)) as Result };
@@ -235,7 +238,8 @@ const upload = await call<components['schemas']['ApiResponse']>(
   'POST', '/pet/{petId}/uploadImage', picture, { petId });
 const photos = (await call<Pet>('GET', '/pet/{petId}', undefined, { petId })).body.photoUrls;
 check(upload.status === 200 && photos.length === 1, 'photo uploaded');
-const byStatus = await call<Pet[]>('GET', '/pet/findByStatus', undefined, {}, { status: 'available' });
+const byStatus = await call<Pet[]>(
+  'GET', '/pet/findByStatus', undefined, {}, { status: 'available' });
 const byTag = await call<Pet[]>('GET', '/pet/findByTags', undefined, {}, { tags: name });
 check(
   Array.isArray(byStatus.body) && byTag.body.some(({ id }) => id === petId),
@@ -244,17 +248,20 @@ check(
 const wish: Order = { petId, quantity: 1, shipDate: new Date().toISOString() };
 const order = (await call<Order>('POST', '/store/order', wish)).body;
 const orderId = order.id ?? 0;
-const standing = async () => (await call<Pet>('GET', '/pet/{petId}', undefined, { petId })).body.status;
+const standing = async () =>
+  (await call<Pet>('GET', '/pet/{petId}', undefined, { petId })).body.status;
 check(order.status === 'placed' && (await standing()) === 'pending', 'order placed, pet pending');
 check((await call('POST', '/store/order', wish)).status === 409, 'nobody else gets it: 409');
 check((await call('DELETE', '/pet/{petId}', undefined, { petId })).status === 409,
   'it cannot be deleted: 409');
 
-const step = (what: string) => fetch(base + '/api/v1/orders/' + orderId + '/' + what, { method: 'POST' });
-const read = async () => (await call<Order>('GET', '/store/order/{orderId}', undefined, { orderId })).body;
+const step = (what: string) =>
+  fetch(base + '/api/v1/orders/' + orderId + '/' + what, { method: 'POST' });
+const read = async () =>
+  (await call<Order>('GET', '/store/order/{orderId}', undefined, { orderId })).body;
 await step('approve');
-check((await read()).status === 'approved' && await until(async () => (await standing()) === 'sold'),
-  'order approved, pet sold');
+const sold = async () => (await standing()) === 'sold';
+check((await read()).status === 'approved' && await until(sold), 'order approved, pet sold');
 await step('deliver');
 check((await read()).status === 'delivered', 'order delivered');
 await step('complete');

@@ -34,7 +34,7 @@ it('walks every step between the claim and the birth of an order', () => {
 for (const engine of ENGINES)
   describe.skipIf(!canRunEngine(`orders for pets on ${engine}`, engine))(`on ${engine}`, () => {
     for (const [topology, cells] of samples[engine])
-      it(`every pet has its order, ${topology}: ${cells.map(nameOfPetCell).join(', ')}`, async () => {
+      it(`pets and orders agree, ${topology}: ${cells.map(nameOfPetCell).join(', ')}`, async () => {
         const options = { engine, topology, cells, outages: true, awayMs: 2000 };
         const results = await runPetFaults(options);
         const broken = [...results].filter(([, violations]) => violations.length > 0);

@@ -42,23 +42,7 @@ export function openPetshop(cluster: Cluster): Petshop {
   const troubles: string[] = [];
   const ask = keyed(caller, name);
 
-  const isThere = async (id: unknown) => {
-    const path = `/api/v3/store/order/${String(id)}`;
-    return (await caller.ask({ op: 'other', method: 'GET', path })).status;
-  };
-  const place = async (petId: number, keyless: boolean) => {
-    const begun = performance.now();
-    const path = '/api/v3/store/order';
-    const reply = await ask('create', path, { petId, quantity: 1 }, keyless);
-    const { id, code } = reply.body as { id?: number; code?: string };
-    const ms = performance.now() - begun;
-    // Reserved, and not there yet: Location tells where it will be.
-    if (reply.status === 202) await until(async () => (await isThere(id)) === 200, 60_000, 100);
-    if (reply.status === 200 || reply.status === 202) return { id: id as number, ms };
-    if (reply.status !== 409 || code !== 'pet_not_available')
-      troubles.push(`ordering ${petId} was answered ${reply.status} ${code}`);
-    return { id: undefined, ms };
-  };
+  const place = placing(caller, ask, troubles);
 
   const shop: Petshop = {
     journal,
@@ -104,6 +88,28 @@ export function openPetshop(cluster: Cluster): Petshop {
   };
   return shop;
 }
+
+/** Orders a pet; waits for the order where it was promised. */
+function placing(caller: Caller, ask: Ask, troubles: string[]) {
+  const isThere = async (id: unknown) => {
+    const path = `/api/v3/store/order/${String(id)}`;
+    return (await caller.ask({ op: 'other', method: 'GET', path })).status === 200;
+  };
+  return async (petId: number, keyless: boolean) => {
+    const begun = performance.now();
+    const path = '/api/v3/store/order';
+    const reply = await ask('create', path, { petId, quantity: 1 }, keyless);
+    const { id, code } = reply.body as { id?: number; code?: string };
+    const ms = performance.now() - begun;
+    if (reply.status === 202) await until(() => isThere(id), 60_000, 100);
+    if (reply.status === 200 || reply.status === 202) return { id: id as number, ms };
+    if (reply.status !== 409 || code !== 'pet_not_available')
+      troubles.push(`ordering ${petId} was answered ${reply.status} ${code}`);
+    return { id: undefined, ms };
+  };
+}
+
+type Ask = ReturnType<typeof keyed>;
 
 function keyed(caller: Caller, name: string) {
   let serial = 0;
