@@ -198,7 +198,9 @@ export function checkoutScenarios(start: () => Promise<Platform>): void {
     const ada = await register();
     await deposit(ada, 20);
     expect((await order(ada, 19)).body).toMatchObject({ status: 'PAID' });
-    await until(async () => (await notices(ada)).content.length === 2, 15_000);
+    await until(async () => (await notices(ada)).content.length === 1, 15_000);
+    const mailed = () => notices(ada, '&parentType=USER');
+    await until(async () => (await mailed()).content.length === 1, 15_000);
     const self = `/api/v1/user/${ada.username}`;
     const { status, body } = await ada.send('GET', `${self}/export`);
     expect([status, body]).toMatchObject([
