@@ -3,7 +3,7 @@
  * one deadline. One call per key at a time, a breaker and a time-out for each source; what may be
  * kept is served while it is fresh, and for some time after when a call fails.
  */
-import { epochMs, monotonicMs, sleep } from '@waybill/kit/clock.ts';
+import { epochMs, monotonicMs } from '@waybill/kit/clock.ts';
 import { Outage } from '@waybill/kit/errors.ts';
 import { counter, gauge, histogram } from '@waybill/kit/telemetry.ts';
 import type { HttpSource } from './providers/http.ts';
@@ -214,17 +214,18 @@ async function answerOf(
 }
 
 /** Waits so long and no longer; the call goes on for whoever else waits for it. */
-async function within<T>(work: Promise<T>, ms: number, { name }: Source): Promise<T> {
-  const abort = new AbortController();
-  const late = sleep(ms, abort.signal).then(() => {
-    throw new Outage(`source ${name}`, 'no answer in time');
+function within<T>(work: Promise<T>, ms: number, { name }: Source): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Outage(`source ${name}`, 'no answer in time'));
+    const timer = setTimeout(late, Math.max(0, ms));
+    const inTime =
+      <Value>(settle: (value: Value) => void) =>
+      (value: Value) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+    work.then(inTime(resolve), inTime(reject));
   });
-  late.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    abort.abort();
-  }
 }
 
 const THRESHOLD = 5;

@@ -163,6 +163,11 @@ export async function findOrder(db: Queryable, idOrNumber: string): Promise<Orde
   return rows[0];
 }
 
+/** By ids, in no order. */
+export function findOrders(db: Queryable, ids: readonly string[]): Promise<OrderRow[]> {
+  return db.query<OrderRow>(`select ${COLUMNS} from orders where id = any($1::uuid[])`, [ids]);
+}
+
 /** Locks orders by id; in id order, so that two batches never wait for each other in a ring. */
 export function lockOrders(tx: Tx, ids: readonly string[]): Promise<OrderRow[]> {
   return tx.query<OrderRow>(
