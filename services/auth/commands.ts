@@ -30,18 +30,19 @@ export async function login(context: AuthContext, asked: Login, origin: string):
   const key = nameKeyOf(typed);
   const place = hashOf(context, 'origin', origin);
   const user = await findLogin(db, key, emailKeyOf(typed), place);
-  const guess = await countGuess(context, origin, key, user?.known ? user.id : undefined);
+  const guess = await countGuess(context, origin, user?.known ? { user: user.id } : { name: key });
   const right = await passwords.verify(user?.password_hash, asked.password).catch(async (error) => {
     if (error instanceof Outage) await giveBack(db, guess);
     throw error;
   });
   if (!right || user === undefined) throw invalidCredentials();
   const granted = await db.transaction(async (tx) => {
-    await giveBack(tx, guess);
     await noteOrigin(tx, user.id, place);
     const begun = await beginSession(tx, context, user.id);
     // Changed while it was being verified: it is the old one.
     if (begun?.user.password_hash !== user.password_hash) throw invalidCredentials();
+    // Last, because everybody of the same address waits for its row.
+    await giveBack(tx, guess);
     return begun;
   });
   return tokensOf(context, granted);
@@ -73,7 +74,7 @@ export async function changePassword(
   const { passwords, settings } = context;
   const user = await ownUser(context, identity);
   refuseFaults(passwordFaults(asked.newPassword, settings.passwordMinLength, '/newPassword'));
-  const guess = await countGuess(context, origin, nameKeyOf(user.username), user.id);
+  const guess = await countGuess(context, origin, { session: user.id });
   if (!(await passwords.verify(user.password_hash, asked.currentPassword)))
     throw new Refusal(403, 'wrong_password', 'The current password is not right.');
   const hash = await passwords.hash(asked.newPassword);
@@ -81,7 +82,6 @@ export async function changePassword(
     const locked = await lockUser(tx, user.id);
     if (locked?.state !== 'active' || locked.password_hash !== user.password_hash)
       throw new Refusal(409, 'password_changed', 'The password was changed meanwhile.');
-    await giveBack(tx, guess);
     await setPassword(tx, user.id, hash);
     await dropLinks(tx, user.id, 'reset');
     const ended = await endSessionsOf(tx, user.id, identity.sessionId ?? null);
@@ -89,6 +89,7 @@ export async function changePassword(
       tx,
       ended.map((id) => ({ id })),
     );
+    await giveBack(tx, guess);
   };
 }
 

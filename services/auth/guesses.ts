@@ -6,14 +6,19 @@ import { createHmac } from 'node:crypto';
 import type { Queryable } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import type { AuthContext } from './context.ts';
-import { BY_ADDRESS, BY_MAILBOX, BY_NAME } from './rules.ts';
+import { BY_ADDRESS, BY_MAILBOX, BY_NAME, BY_OWN_PLACE, type Allowance } from './rules.ts';
 import { returnGuess, takeGuess } from './store.ts';
 import { readWait } from './views.ts';
 
 /** One guess that was counted, to be given back when it was right. */
 export interface Guess {
-  readonly address: Buffer;
-  readonly name: Buffer;
+  readonly address: Counted;
+  readonly name: Counted;
+}
+
+interface Counted {
+  readonly bucket: Buffer;
+  readonly allowance: Allowance;
 }
 
 /** A keyed hash, so that the database tells neither who came from where nor what was typed. */
@@ -22,30 +27,29 @@ export function hashOf(context: AuthContext, ...parts: readonly string[]): Buffe
 }
 
 /**
- * Counts a guess at a name from an address, or refuses it with 429.
- * @param name what was typed: names that are nobody's are counted like others
- * @param user their id, where the address is known to them: it then counts for itself, so that
- *   nobody elsewhere can keep them out
+ * What is guessed at. A name, as it was typed: names that are nobody's are counted like others. A
+ * user, by id, from a place where they have logged in before: it counts for itself, so that nobody
+ * elsewhere can keep them out. Or the password of a session that stands open.
  */
+export type GuessedAt = { name: string } | { user: string } | { session: string };
+
+/** Counts a guess from an address, or refuses it with 429. */
 export async function countGuess(
   context: AuthContext,
   origin: string,
-  name: string,
-  user: string | undefined,
+  at: GuessedAt,
 ): Promise<Guess> {
   const { db } = context;
-  const address = hashOf(context, 'address', origin);
-  const bucket =
-    user === undefined ? hashOf(context, 'name', name) : hashOf(context, 'known', user, origin);
-  const taken = await takeGuess(
-    db,
-    { bucket: address, allowance: BY_ADDRESS },
-    { bucket, allowance: BY_NAME },
-  );
-  if (taken === 2) return { address, name: bucket };
+  const address = { bucket: hashOf(context, 'address', origin), allowance: BY_ADDRESS };
+  const name =
+    'user' in at
+      ? { bucket: hashOf(context, 'user', at.user, origin), allowance: BY_OWN_PLACE }
+      : { bucket: hashOf(context, ...(Object.entries(at)[0] ?? [])), allowance: BY_NAME };
+  const taken = await takeGuess(db, address, name);
+  if (taken === 2) return { address, name };
   // The address had room and the name had none: what was taken of the address stays taken.
-  const seconds =
-    taken === 0 ? await readWait(db, address, BY_ADDRESS) : await readWait(db, bucket, BY_NAME);
+  const full = taken === 0 ? address : name;
+  const seconds = await readWait(db, full.bucket, full.allowance);
   throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
     headers: { 'retry-after': String(seconds) },
   });
@@ -53,8 +57,8 @@ export async function countGuess(
 
 /** Gives a guess back, because it was right. */
 export async function giveBack(tx: Queryable, guess: Guess): Promise<void> {
-  await returnGuess(tx, guess.address, BY_ADDRESS);
-  await returnGuess(tx, guess.name, BY_NAME);
+  for (const { bucket, allowance } of [guess.address, guess.name])
+    await returnGuess(tx, bucket, allowance);
 }
 
 /** Counts a request for a mailed link by address; refuses with 429. */

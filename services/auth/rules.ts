@@ -73,6 +73,8 @@ export const BY_ADDRESS: Allowance = { stepSeconds: 6, burst: 100 };
  * where the owner has logged in before: an address that is known to the user counts for itself.
  */
 export const BY_NAME: Allowance = { stepSeconds: 15, burst: 20 };
+/** One name, where its owner has logged in before: as many as NIST allows at all (SP 800-63B). */
+export const BY_OWN_PLACE: Allowance = { stepSeconds: 15, burst: 100 };
 /** Mails about a forgotten password to one user: three at once, then one an hour. */
 export const BY_MAILBOX: Allowance = { stepSeconds: 3600, burst: 3 };
 

@@ -327,7 +327,7 @@ export async function endSessionsOf(tx: Tx, userId: string, but: string | null) 
 /** A session, or the tokens of a user from before the epoch second. */
 export type Taken = { id: string } | { username: string; before: number };
 
-/** Tells the gateways; last in its transaction, because all such transactions take turns here. */
+/** Tells the gateways; late in its transaction, because all such transactions take turns here. */
 export async function insertRevocations(tx: Tx, list: readonly Taken[]): Promise<void> {
   if (list.length === 0) return;
   await tx.query(
