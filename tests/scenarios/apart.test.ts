@@ -2,6 +2,7 @@ import { afterAll, describe } from 'vitest';
 import { canRun, findRabbit, startPrivateRabbit, type PrivateServer } from '../bus/servers.ts';
 import { checkoutScenarios } from './checkout.ts';
 import { deliveryScenarios } from './delivery.ts';
+import { petstoreScenarios } from './petstore.ts';
 import { startApart } from './topologies.ts';
 
 describe.skipIf(!canRun('separate processes', findRabbit(), 'rabbitmq-server'))(
@@ -12,6 +13,15 @@ describe.skipIf(!canRun('separate processes', findRabbit(), 'rabbitmq-server'))(
     deliveryScenarios(async () => {
       broker = await startPrivateRabbit();
       return startApart({ broker });
+    });
+    describe('the petstore', () => {
+      petstoreScenarios(() =>
+        startApart({
+          broker,
+          services: ['orders', 'payments', 'pets', 'photos', 'inventory'],
+          settings: { DEMO_DATA: '0' },
+        }),
+      );
     });
     describe('with access tokens', () => {
       checkoutScenarios(() =>
