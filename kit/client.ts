@@ -241,7 +241,7 @@ async function callRemotely(
     try {
       return await sendTo(base + path, target, call, headers, timeoutMs);
     } catch (error) {
-      // Certainly not arrived: the next instance may have the call, also one that is not idempotent.
+      // Certainly not arrived: another instance may have the call, idempotent or not.
       const refused = NEVER_SENT.has((error as NodeJS.ErrnoException).code ?? '');
       if (refused && tried < instances.length) continue;
       throw new Outage(service, (error as Error).message, { cause: error });

@@ -17,8 +17,8 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
   ).split(' '),
   billing: ['internal-routes', 'settings'],
   gateway: (
-    'account-pages assets dev-key documents entrance front headers instances keys open-mode pages proxy ' +
-    'publishers rate-limit revocations spans start-page tokens upstreams'
+    'account-pages assets dev-key documents entrance front headers instances keys open-mode ' +
+    'pages proxy publishers rate-limit revocations spans start-page tokens upstreams'
   ).split(' '),
   inventory: ['context', 'moves'],
   customers: ['export'],

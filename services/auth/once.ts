@@ -8,7 +8,7 @@ import { readKey } from './views.ts';
 /** What is to be committed, once everything that takes time has been done. */
 export type Effect = (tx: Tx) => Promise<void>;
 
-/** Prepares and commits an effect; a repeat of the request is told the same, and prepares nothing. */
+/** Prepares and commits an effect; a repeat is told the same, and prepares nothing. */
 export async function once(
   { db }: AuthContext,
   key: IdempotencyKey | undefined,

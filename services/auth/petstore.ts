@@ -1,6 +1,6 @@
 /**
- * The petstore's users are the platform's: registered, logged in and erased by the same code. Names,
- * address and number are the profile's, which customers keep.
+ * The petstore's users are the platform's: registered, logged in and erased by the same code.
+ * Names, address and number are the profile's, which customers keep.
  */
 import { deadlineIn, remainingMs, type Deadline } from '@waybill/kit/deadline.ts';
 import { Refusal } from '@waybill/kit/errors.ts';

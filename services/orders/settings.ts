@@ -32,7 +32,7 @@ export const settings = {
   checkoutTotal: choice(
     {
       env: 'CHECKOUT_TOTAL',
-      help: 'checked: a totalCost below the sum of the positions is refused; given: it is believed.',
+      help: 'A totalCost below the sum of the positions is refused (checked) or believed (given).',
       fallback: 'checked',
     },
     ['checked', 'given'],

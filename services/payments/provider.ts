@@ -1,5 +1,6 @@
 /**
- * The payment provider port: `sandbox`, `stripe` and `wallet`. A provider answers with data; it throws only when the code is wrong.
+ * The payment provider port: `sandbox`, `stripe` and `wallet`. A provider answers with
+ * data; it throws only when the code is wrong.
  */
 
 export interface ChargeRequest {

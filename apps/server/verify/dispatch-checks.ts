@@ -4,7 +4,8 @@ import type { Check } from './check.ts';
 
 /** What an assignment's event says, by order and epoch. */
 const TOLD = `select key as order_id, version, type, data->>'state' as state,
-    data->>'executor_id' as executor_id, (data->>'epoch')::integer as epoch, data->>'reason' as reason
+    data->>'executor_id' as executor_id, (data->>'epoch')::integer as epoch,
+    data->>'reason' as reason
   from events where topic = 'dispatch'`;
 
 const allowed = Object.entries(ASSIGNMENT_TRANSITIONS).flatMap(([from, tos]) =>

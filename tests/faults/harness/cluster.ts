@@ -180,13 +180,6 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
   names.push(...proxied.map((service) => `${service}-proxy`));
   for (const name of names) ports.set(name, await reservePort());
   const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
-  const addresses = services.flatMap((service) => {
-    const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
-    const urls = [urlOf(service), ...second].join('|');
-    return PROCESSES[service].map((name) =>
-      proxied.includes(name) ? `${name}=${urlOf(`${name}-proxy`)}` : `${name}=${urls}`,
-    );
-  });
   const proxies = await startProxies(ports, proxied);
   const postgres = await startPrivatePostgres(join(folder, 'database'));
   const shared = {
@@ -194,7 +187,7 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
     ...env,
     DATA_DIR: join(folder, 'data'),
     DATABASE_URL: postgres.url,
-    DISCOVERY_URL: `static:${addresses.join(',')}`,
+    DISCOVERY_URL: discoveryOf(options, urlOf),
     SANDBOX_URL: urlOf('sandbox'),
     DATABASE_POOL_SIZE: '6',
   };
@@ -244,6 +237,22 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** Where each service is: at its process, at both of them, or behind its proxy. */
+function discoveryOf(
+  { doubled = [], proxied = [] }: ClusterOptions,
+  urlOf: (name: string) => string,
+): string {
+  const services = Object.keys(PROCESSES) as Service[];
+  const addresses = services.flatMap((service) => {
+    const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
+    const urls = [urlOf(service), ...second].join('|');
+    return PROCESSES[service].map((name) =>
+      proxied.includes(name) ? `${name}=${urlOf(`${name}-proxy`)}` : `${name}=${urls}`,
+    );
+  });
+  return `static:${addresses.join(',')}`;
 }
 
 async function startProxies(

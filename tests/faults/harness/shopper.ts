@@ -71,21 +71,11 @@ export function openShopper(options: ShopperOptions): Shopper {
     return reply.body as Order;
   };
 
-  const rich = once(() => openWallet(caller, `${name}-rich`, 1_000_000));
-  const poor = once(() => openWallet(caller, `${name}-poor`, 0));
-
+  const till = openTill(caller, name);
   const checkOut = async (expect: 'CONFIRMED' | 'PAYMENT_FAILED'): Promise<Answered> => {
-    const username = expect === 'CONFIRMED' ? await rich() : await poor();
-    const key = `${name}-${serial++}`;
-    const body = checkoutOf(username, serial);
-    const call = { op: 'create', method: 'POST', path: '/api/v1/order', body, key } as const;
-    const begun = performance.now();
-    const reply = await caller.ask(call);
-    const ms = performance.now() - begun;
-    if (reply.status !== 200) throw new Error(`a checkout was answered ${reply.status}`);
-    const { id, status } = reply.body as { id: number; status: string };
-    expected.set(String(id), [expect]);
-    return { id: String(id), status, ms };
+    const answered = await till(expect, serial++);
+    expected.set(answered.id, [expect]);
+    return answered;
   };
 
   return {
@@ -129,6 +119,24 @@ export function openShopper(options: ShopperOptions): Shopper {
       await caller.close();
       journal.close();
     },
+  };
+}
+
+/** Checks out from one of two wallets: one that is full, and an empty one. */
+function openTill(caller: Caller, name: string) {
+  const rich = once(() => openWallet(caller, `${name}-rich`, 1_000_000));
+  const poor = once(() => openWallet(caller, `${name}-poor`, 0));
+  return async (expect: 'CONFIRMED' | 'PAYMENT_FAILED', serial: number): Promise<Answered> => {
+    const username = expect === 'CONFIRMED' ? await rich() : await poor();
+    const body = checkoutOf(username, serial);
+    const key = `${name}-${serial}`;
+    const call = { op: 'create', method: 'POST', path: '/api/v1/order', body, key } as const;
+    const begun = performance.now();
+    const reply = await caller.ask(call);
+    const ms = performance.now() - begun;
+    if (reply.status !== 200) throw new Error(`a checkout was answered ${reply.status}`);
+    const { id, status } = reply.body as { id: number; status: string };
+    return { id: String(id), status, ms };
   };
 }
 
