@@ -96,9 +96,9 @@ const publicRoutes: readonly Route<ServiceContext>[] = [
     access: everybody,
     summary: "Erase a person's data for ever.",
     description:
-      'The profile is gone at once, the sign-in and the notifications follow. Orders and the ' +
-      'ledger stay, and hold the user name alone, which is never given to anybody else. A repeat ' +
-      'says when it was erased.',
+      'The profile is gone at once, the sign-in and the notifications follow. Orders, with the ' +
+      'address that one was sent to, and the ledger stay under the user name, which is never ' +
+      'given to anybody else. A repeat says when it was erased.',
     params: ProfilePath,
     replies: { 200: ErasedProfile },
     refusals: { ...REFUSED, '404 profile_not_found': 'there never was one' },
