@@ -139,22 +139,21 @@ export async function resendVerification(
 ): Promise<Effect> {
   const user = await ownUser(context, identity);
   if (user.email_key === null || user.email_verified_at !== null) return NOTHING;
-  const { mayMail } = await countRequest(context, origin, user.email_key);
-  return mayMail ? (tx) => askForVerification(tx, user.id) : NOTHING;
+  const { id, email_key: emailKey } = user;
+  return async (tx) => {
+    if (await countRequest(tx, context, origin, emailKey)) await askForVerification(tx, id);
+  };
 }
 
 /**
  * Has a link to set a new password mailed, if somebody has the address. Whether anybody has is
  * looked up by the task, so that this answers the same in the same time.
  */
-export async function forgotPassword(
-  context: AuthContext,
-  email: string,
-  origin: string,
-): Promise<Effect> {
+export function forgotPassword(context: AuthContext, email: string, origin: string): Effect {
   const emailKey = emailKeyOf(email);
-  const { mayMail } = await countRequest(context, origin, emailKey);
-  return mayMail ? (tx) => askForReset(tx, emailKey) : NOTHING;
+  return async (tx) => {
+    if (await countRequest(tx, context, origin, emailKey)) await askForReset(tx, emailKey);
+  };
 }
 
 const NOTHING: Effect = () => Promise.resolve();

@@ -48,11 +48,7 @@ export async function countGuess(
   const taken = await takeGuess(db, address, name);
   if (taken === 2) return { address, name };
   // The address had room and the name had none: what was taken of the address stays taken.
-  const full = taken === 0 ? address : name;
-  const seconds = await readWait(db, full.bucket, full.allowance);
-  throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
-    headers: { 'retry-after': String(seconds) },
-  });
+  throw await heldUp(db, taken === 0 ? address : name);
 }
 
 /** Gives a guess back, because it was right. */
@@ -61,18 +57,26 @@ export async function giveBack(tx: Queryable, guess: Guess): Promise<void> {
     await returnGuess(tx, bucket, allowance);
 }
 
-/** Counts a request for a mailed link by address; refuses with 429. */
-export async function countRequest(context: AuthContext, origin: string, email: string) {
-  const address = hashOf(context, 'requests', origin);
-  const mailbox = hashOf(context, 'mailbox', email);
-  const taken = await takeGuess(
-    context.db,
-    { bucket: address, allowance: BY_ADDRESS },
-    { bucket: mailbox, allowance: BY_MAILBOX },
-  );
-  if (taken > 0) return { mayMail: taken === 2 };
-  const seconds = await readWait(context.db, address, BY_ADDRESS);
-  throw new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
+/**
+ * Counts a request for a mailed link in its transaction, by address (refuses with 429) and by
+ * mailbox; tells whether that may get one more.
+ */
+export async function countRequest(
+  tx: Queryable,
+  context: AuthContext,
+  origin: string,
+  emailKey: string,
+): Promise<boolean> {
+  const address = { bucket: hashOf(context, 'requests', origin), allowance: BY_ADDRESS };
+  const mailbox = { bucket: hashOf(context, 'mailbox', emailKey), allowance: BY_MAILBOX };
+  const taken = await takeGuess(tx, address, mailbox);
+  if (taken === 0) throw await heldUp(tx, address);
+  return taken === 2;
+}
+
+async function heldUp(db: Queryable, { bucket, allowance }: Counted): Promise<Refusal> {
+  const seconds = await readWait(db, bucket, allowance);
+  return new Refusal(429, 'rate_limited', 'Too many requests; see Retry-After.', {
     headers: { 'retry-after': String(seconds) },
   });
 }

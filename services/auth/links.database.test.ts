@@ -236,6 +236,14 @@ describe('an idempotency key', () => {
     );
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
     await mailed('reset_password');
+    const change = { currentPassword: PASSWORD, newPassword: ANOTHER };
+    const changing = newId();
+    const changes = await Promise.all(
+      Array.from({ length: 10 }, () => keyed('password', change, changing, name)),
+    );
+    expect(changes.map(({ status }) => status)).toEqual(changes.map(() => 204));
+    const fresh = changes.filter(({ headers }) => headers['idempotent-replayed'] === undefined);
+    expect(fresh).toHaveLength(1);
     const refused = await keyed(
       'password',
       { currentPassword: 'x', newPassword: ANOTHER },

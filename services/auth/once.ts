@@ -1,5 +1,6 @@
 /** Effects that are there once, however often they are asked for under one Idempotency-Key. */
 import type { Tx } from '@waybill/kit/db.ts';
+import { Refusal } from '@waybill/kit/errors.ts';
 import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import type { Reply } from '@waybill/kit/route.ts';
 import type { AuthContext } from './context.ts';
@@ -16,14 +17,21 @@ export async function once(
   prepare: () => Promise<Effect>,
 ): Promise<Reply> {
   const replay = { status, headers: { 'idempotent-replayed': 'true' } };
-  if (key !== undefined) {
-    const row = await readKey(db, key.scope, key.key);
-    if (row !== undefined) {
-      judgeKept(key, row);
-      return replay;
-    }
+  const isAnswered = async () => {
+    const row = key === undefined ? undefined : await readKey(db, key.scope, key.key);
+    if (key === undefined || row === undefined) return false;
+    judgeKept(key, row);
+    return true;
+  };
+  if (await isAnswered()) return replay;
+  let effect: Effect;
+  try {
+    effect = await prepare();
+  } catch (error) {
+    // What a twin has done meanwhile may be why it cannot be done: the password is changed already.
+    if (error instanceof Refusal && (await isAnswered())) return replay;
+    throw error;
   }
-  const effect = await prepare();
   const twin = await db.transaction(async (tx) => {
     if (key !== undefined && (await claimKey(tx, key)) !== undefined) return true;
     await effect(tx);

@@ -193,7 +193,7 @@ const account: readonly Route<AuthContext>[] = [
     replies: { 202: { description: 'If somebody has the address, a mail is on its way.' } },
     refusals: OVERRUN,
     handle: ({ body, origin, idempotency }, context: AuthContext) =>
-      once(context, idempotency, 202, () => forgotPassword(context, body.email, origin)),
+      once(context, idempotency, 202, async () => forgotPassword(context, body.email, origin)),
   }),
   route({
     method: 'POST',
