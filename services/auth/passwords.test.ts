@@ -27,7 +27,7 @@ test('so many run, so many wait, and one more is told to come back', async () =>
   await expect(take(async () => 'yes')).resolves.toBe('yes');
 });
 
-test('hashes are argon2id at the cost that is written down, and differ for equal passwords', async () => {
+test('hashes are argon2id at the cost written down, and differ for equal passwords', async () => {
   const passwords = await openPasswords();
   const [one, other] = [await passwords.hash('secret'), await passwords.hash('secret')];
   expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
