@@ -38,7 +38,8 @@ Topics (all of them when none is named)
 Options
   --seconds <n>       how long each measurement lasts (5)
   --rounds <n>        how often all of them are repeated (3)
-  --orders <n>        growth: the greater size (a tenth of the past ones); load: how many orders to add (1000000)
+  --orders <n>        growth: the greater size, and a tenth of the past assignments; load: how many
+                      orders to add (1000000)
   --json <file>       also write every sample to this file
   --write             put the table into bench/README.md
   --database-url <u>  load: the owner's URL of a migrated database on which no Waybill runs

@@ -1,6 +1,7 @@
 /**
- * Dispatch: polls for nothing beside a constant answer and beside a statement for each, the load of
- * the design with its share of the processor, the most that is held, and how soon who waits is told.
+ * Dispatch: polls for nothing beside a constant answer and beside a statement for each, the load
+ * of the design with its share of the processor, the most that is held, and how soon who waits is
+ * told.
  */
 import { loadServices } from '@waybill/server/services.ts';
 import { openLogger } from '@waybill/kit/logger.ts';
@@ -269,7 +270,8 @@ export async function measureDispatchGrowth(run: Run): Promise<readonly Figure[]
       await measureMix(run, dispatch, tally, 1, `mix ${index}`);
     }
   const small = `at ${grouped(EXECUTORS)} executors and no past`;
-  const large = `at ${grouped(sizes[1]?.executors ?? 0)} executors and ${grouped(sizes[1]?.past ?? 0)} past assignments`;
+  const [executors, past] = [sizes[1]?.executors ?? 0, sizes[1]?.past ?? 0].map(grouped);
+  const large = `at ${executors} executors and ${past} past assignments`;
   const compare = (name: string, unit: Figure['unit'], key: (index: number) => string): Figure => ({
     name: `${name}, ${large}`,
     unit,

@@ -122,8 +122,14 @@ const PAYMENT_EVENTS = `
   where version = 1 or status <> 'CANCELLED'
   order by i, version`;
 
+/** Who follows orders. */
+const FOLLOWERS = ['payments', 'dispatch', 'inventory', 'pets'];
+
 const INBOXES = [
-  `insert into payments.inbox (topic, key, version) select 'orders', id::text, 3 from chunk`,
+  ...FOLLOWERS.map(
+    (service) => `
+  insert into ${service}.inbox (topic, key, version) select 'orders', id::text, 3 from chunk`,
+  ),
   `insert into orders.inbox (topic, key, version)
    select 'payments', id::text, case status when 'CANCELLED' then 1 else 2 end from chunk`,
 ];
@@ -137,7 +143,7 @@ const HEADS = ['orders', 'payments'].map(
 // Partition -1 is how far the topic was compared with its producer's log; 0 to 3 are what a bus
 // has by default.
 const CURSORS = [
-  { consumer: 'payments', topic: 'orders' },
+  ...FOLLOWERS.map((consumer) => ({ consumer, topic: 'orders' })),
   { consumer: 'orders', topic: 'payments' },
 ].map(
   ({ consumer, topic }) => `

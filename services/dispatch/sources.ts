@@ -106,7 +106,10 @@ function zoneFacts(needed: Partial<Record<SourceName, SourceData>>): Facts {
 
 type Ask = (source: Source, facts: Facts, leftMs: () => number) => Promise<Answered>;
 
-function createAsking({ cache, own, http }: SourcesOptions): Ask {
+type Call = (key: string, source: Source, facts: Facts) => Promise<SourceData>;
+
+/** One call per key at a time: whoever asks the same meanwhile waits for that one. */
+function createCalling({ own, http }: Pick<SourcesOptions, 'own' | 'http'>): Call {
   const flights = new Map<string, Promise<SourceData>>();
   const breakers = new Map(SOURCE_NAMES.map((name) => [name, createBreaker(name)]));
 
@@ -135,8 +138,7 @@ function createAsking({ cache, own, http }: SourcesOptions): Ask {
     }
   };
 
-  /** Whoever asks the same while a call is under way waits for that one. */
-  const share = (key: string, source: Source, facts: Facts): Promise<SourceData> => {
+  return (key, source, facts) => {
     let flight = flights.get(key);
     if (flight === undefined) {
       flight = call(source, facts).finally(() => flights.delete(key));
@@ -145,7 +147,10 @@ function createAsking({ cache, own, http }: SourcesOptions): Ask {
     }
     return flight;
   };
+}
 
+function createAsking({ cache, own, http }: SourcesOptions): Ask {
+  const call = createCalling({ own, http });
   return async (source, facts, leftMs) => {
     const answer = (origin: Origin, data: SourceData, at = epochMs()): Answered => {
       served.inc({ source: source.name, origin });
@@ -164,7 +169,7 @@ function createAsking({ cache, own, http }: SourcesOptions): Ask {
     if (entry !== undefined && age < source.ttlMs) return answer('cache', entry.data, entry.at);
     try {
       const data = await within(
-        share(key, source, facts),
+        call(key, source, facts),
         Math.min(source.timeoutMs, leftMs()),
         source,
       );

@@ -1,4 +1,4 @@
-/** Several processes of dispatch, each its own entrance, on one PostgreSQL; sources of the sandbox. */
+/** Several processes of dispatch, each its own entrance, on one PostgreSQL. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';

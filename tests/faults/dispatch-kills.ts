@@ -186,9 +186,10 @@ async function lostAnswers(
 }
 
 export function describeDispatchKills(report: DispatchKillsReport): string[] {
+  const { assigned, polls, recoveries } = report;
   const killed = Object.entries(report.killed).map(([name, count]) => `${name} ${count}`);
   return [
-    `${report.assigned} orders assigned, ${report.polls} polls answered; killed: ${killed.join(', ')}`,
-    `from a kill to the next order assigned and acquired there: ${describeTimes(report.recoveries)}`,
+    `${assigned} orders assigned, ${polls} polls answered; killed: ${killed.join(', ')}`,
+    `from a kill to an order assigned and acquired there: ${describeTimes(recoveries)}`,
   ];
 }

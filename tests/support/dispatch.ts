@@ -15,6 +15,18 @@ export interface StandInOrder {
   total_amount: number;
 }
 
+/** As orders tells of it, as far as dispatch asks. */
+function shown(order: StandInOrder): object {
+  return {
+    ...order,
+    channel: 'delivery',
+    currency: 'USD',
+    reference: null,
+    fulfillment: { method: 'courier', address: '1 Main Street' },
+    items: [{ item_id: 'a', item_name: 'A', quantity: 1, price: order.total_amount }],
+  };
+}
+
 /** Stands where orders stands: what it knows of orders, and what it tells of them. */
 export function createStandInOrders() {
   const orders = new Map<string, StandInOrder>();
@@ -45,14 +57,7 @@ export function createStandInOrders() {
           if (order === undefined) throw new Refusal(404, 'order_not_found', 'None.');
           return {
             status: 200,
-            body: {
-              ...order,
-              channel: 'delivery',
-              currency: 'USD',
-              reference: null,
-              fulfillment: { method: 'courier', address: '1 Main Street' },
-              items: [{ item_id: 'a', item_name: 'A', quantity: 1, price: order.total_amount }],
-            },
+            body: shown(order),
           };
         },
       }),
