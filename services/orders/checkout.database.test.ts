@@ -111,7 +111,7 @@ describe('the sequence of the design', () => {
     });
   });
 
-  test('what the checkout has recorded, the events of the payment do not record again', async () => {
+  test('what the checkout has recorded, events of the payment do not record again', async () => {
     const ada = await somebody(10);
     const { body } = await order(ada, 10);
     await until(async () => {

@@ -31,8 +31,8 @@ export interface PaymentRow {
 
 const COLUMNS = `order_id, state, amount_minor, currency, token, customer_id, provider,
   provider_reference, captured_minor, refunded_minor, attempts, calls, outages, waiting_for,
-  failure_code, cancel_requested, started, version, deadline_at < now() as deadline_passed, deadline_at,
-  created_at, updated_at`;
+  failure_code, cancel_requested, started, version, deadline_at < now() as deadline_passed,
+  deadline_at, created_at, updated_at`;
 
 export interface NewPayment {
   readonly order_id: string;

@@ -124,7 +124,7 @@ describe('verify', () => {
       expect(code).toBe(1);
       expect(stdout).toMatch(/^total-differs .* 1 row$/m);
       expect(stdout).toContain(`  {"id":"${order?.id}","total_minor":`);
-      expect(stdout).toMatch(/^\d+ of 36 checks found something, 6 skipped: total-differs, /m);
+      expect(stdout).toMatch(/^\d+ of \d+ checks found something, 6 skipped: total-differs, /m);
     } finally {
       await queryRows(
         databaseUrl,
@@ -219,9 +219,11 @@ describe('migrate', () => {
       DATA_DIR: dataDir,
     };
     const one = await runCommand(['migrate', 'orders'], env);
-    expect(one).toMatchObject({ code: 0, stdout: 'orders: carried out 0000_kit, 0001_orders\n' });
+    expect(one.code).toBe(0);
+    expect(one.stdout).toMatch(/^orders: carried out 0000_kit, 0001_orders, [\w, ]+\n$/);
     const rest = await runCommand(['migrate'], env);
-    expect(rest.stdout).toMatch(/^orders: up to date\npayments: carried out 0000_kit, 0001_/);
+    expect(rest.stdout).toMatch(/^orders: up to date$/m);
+    expect(rest.stdout).toMatch(/^payments: carried out 0000_kit, 0001_/m);
     const empty = await runCommand(['verify'], env);
     expect(empty.stdout).toContain('But there is not a single order here.');
     expect(empty.stdout).toMatch(/^The provider's journal was not asked: there is none at /m);

@@ -80,14 +80,16 @@ export async function replayDeadLetters(options: DeadLettersOptions): Promise<vo
   const api = openApi({ ...options, url: options.url ?? ownUrl() });
   try {
     let failed = 0;
+    let tried = 0;
     for (const { service, letters, tasks } of await collect(api, options)) {
       const keys = new Map(letters.map(({ topic, key }) => [`${topic} ${key}`, { topic, key }]));
       for (const { topic, key } of keys.values())
         failed += await tryAgain(api, `/api/v1/dead-letters/${service}/replay`, { topic, key });
       for (const { kind, key } of tasks)
         failed += await tryAgain(api, `/api/v1/dead-tasks/${service}/retry`, { kind, key });
-      if (keys.size + tasks.length === 0) print(`${service}: nothing is parked`);
+      tried += keys.size + tasks.length;
     }
+    if (tried === 0) print('nothing is parked');
     if (failed > 0) process.exitCode = 1;
   } finally {
     await api.close();
