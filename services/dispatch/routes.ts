@@ -79,7 +79,11 @@ export const routes: readonly Route<DispatchContext>[] = [
         idempotency:
           idempotency === undefined
             ? undefined
-            : { ...idempotency, scope: `${identity.subject} acquire ${executorId}` },
+            : // Not by its query: whoever asks again may wait less, and means the same.
+              {
+                ...idempotency,
+                scope: `acquire ${JSON.stringify([identity.subject, executorId])}`,
+              },
         hungUp: () => call.hungUp,
       });
       if (got !== undefined) return answer(200, got);
