@@ -270,7 +270,8 @@ export async function measureDispatchGrowth(run: Run): Promise<readonly Figure[]
       await measureMix(run, dispatch, tally, 1, `mix ${index}`);
     }
   const small = `at ${grouped(EXECUTORS)} executors and no past`;
-  const [executors, past] = [sizes[1]?.executors ?? 0, sizes[1]?.past ?? 0].map(grouped);
+  const executors = grouped(sizes[1]?.executors ?? 0);
+  const past = grouped(sizes[1]?.past ?? 0);
   const large = `at ${executors} executors and ${past} past assignments`;
   const compare = (name: string, unit: Figure['unit'], key: (index: number) => string): Figure => ({
     name: `${name}, ${large}`,

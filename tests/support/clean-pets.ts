@@ -14,7 +14,7 @@ const FIRST_ORDERED = 3;
 
 const BECOMES = { held: 'reserved', sold: 'sold', released: 'available' } as const;
 
-export function petOf(orders: readonly PetOrder[], id: string): number {
+function petOf(orders: readonly PetOrder[], id: string): number {
   return FIRST_ORDERED + orders.findIndex((order) => order.id === id);
 }
 
