@@ -134,7 +134,7 @@ describe('the process', () => {
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     const { type, smtpPort, ...ports } = JSON.parse(line.toString()) as Record<string, number>;
     expect(type).toBe('ready');
-    expect(Object.keys(ports)).toEqual(['port', 'controlPort', 'inboxPort']);
+    expect(Object.keys(ports)).toEqual(['port', 'controlPort', 'inboxPort', 'sourcesPort']);
     for (const port of [smtpPort, ...Object.values(ports)]) {
       expect(port).toBeGreaterThanOrEqual(20_000);
       expect(port).toBeLessThan(30_000);
