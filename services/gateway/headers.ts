@@ -74,7 +74,7 @@ export function tellCaller(headers: IncomingHttpHeaders, identity: Identity): vo
 export function forwardingHeader(headers: IncomingHttpHeaders): string | undefined {
   for (const name in headers) {
     if (ALLOWED.has(name)) continue;
-    const plain = name.replaceAll(/[._]/g, '-');
+    const plain = /[._]/.test(name) ? name.replaceAll(/[._]/g, '-') : name;
     if (FORWARDING.has(plain) || plain.startsWith('x-forwarded')) return name;
   }
   return undefined;
