@@ -113,7 +113,8 @@ describe('serve', () => {
 
   test('a service that does not exist', async () => {
     expect(await fails(['serve', 'order'], {})).toBe(
-      'There is no service "order"; there are gateway, orders, payments and sandbox.',
+      'There is no service "order"; there are gateway, auth, billing, orders, pets, photos, ' +
+        'inventory, customers, notifications, dispatch, payments and sandbox.',
     );
   });
 
@@ -128,7 +129,7 @@ describe('serve', () => {
     expect(told.split('\n')).toEqual([
       'The configuration has 2 faults:',
       expect.stringMatching(/^ {2}AUTH_MODE=open: refused on HOST=0\.0\.0\.0, .*ALLOW_OPEN=1/),
-      '  PAYMENT_PROVIDER: must be named when HOST is 0.0.0.0: sandbox or stripe.',
+      '  PAYMENT_PROVIDER: must be named when HOST is 0.0.0.0: sandbox, stripe or wallet.',
     ]);
   });
 
@@ -148,7 +149,7 @@ describe('every command', () => {
     [['demo', '--url', 'shop'], '--url must be like http://127.0.0.1:8000, not "shop".'],
     [['verify', '--wait', 'long'], '--wait must be a time like 90s, 15m, 1h or 7d, not "long".'],
     [['verify', '--journal', '/no'], 'There is no journal /no.'],
-    [['migrate', 'order'], 'There is no service "order"; there are gateway, orders, payments'],
+    [['migrate', 'order'], 'There is no service "order"; there are gateway, auth, '],
     [['token', '--subject', 'a', '--role', 'king'], 'There is no role "king"; there are customer'],
     [['token', '--subject', 'a', '--role', 'executor'], 'The role executor and --executor ID go'],
     [['frobnicate'], "error: unknown command 'frobnicate'"],
