@@ -6,10 +6,12 @@ const globalSetup = ['tests/support/global-setup.ts'].filter((file) => existsSyn
 
 const services = ['services/**/service.test.ts', '**/*.database.test.ts'];
 const systems = ['tests/{attacks,browser,bus,contract,faults,scenarios}/**/*.test.ts'];
+/** Judged by the clock, so that nothing else may run beside them. */
+const alone = ['tests/faults/outage.test.ts', 'tests/scenarios/lifecycle.test.ts'];
 const ignored = ['**/node_modules/**', '**/.waybill/**', '**/.cache/**'];
 
-// Three groups that run one after the other, so that a scenario with five processes of its own does
-// not compete for two cores with anything else. Inside a group every file has its own database.
+// Groups that run one after the other, so that what is judged by the clock does not compete for two
+// cores with anything else. Inside a group every file has its own database and its own ports.
 export default defineConfig({
   test: {
     globalSetup,
@@ -41,11 +43,23 @@ export default defineConfig({
         test: {
           name: 'systems',
           include: systems,
+          exclude: [...ignored, ...alone],
+          maxWorkers: 2,
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: alone,
           exclude: ignored,
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -9,6 +9,7 @@ import {
   Amount,
   Identifier,
   Nullable,
+  PathIdentifier,
   OneOf,
   Text,
   Timestamp,
@@ -35,13 +36,16 @@ const MAX_BULK = 100;
 
 const closed = { additionalProperties: false };
 const ORDER_ID = '019a0000-0000-7000-8000-000000000001';
-const ExecutorId = Identifier(128, { examples: ['courier-1'] });
-const OrderId = Identifier(128, { description: "The order's id.", examples: [ORDER_ID] });
+const ExecutorId = PathIdentifier(128, { examples: ['courier-1'] });
+const OrderId = PathIdentifier(128, { description: "The order's id.", examples: [ORDER_ID] });
 
 export const ExecutorPath = Type.Object({ executor_id: ExecutorId }, closed);
 export const OrderPath = Type.Object({ order_id: OrderId }, closed);
 export const HeldPath = Type.Object({ executor_id: ExecutorId, order_id: OrderId }, closed);
-export const ZonePath = Type.Object({ zone_id: Identifier(64, { examples: ['centre'] }) }, closed);
+export const ZonePath = Type.Object(
+  { zone_id: PathIdentifier(64, { examples: ['centre'] }) },
+  closed,
+);
 
 const Tags = Type.Array(Text(64, { examples: ['bike'] }), { maxItems: 32, uniqueItems: true });
 const Rating = Type.Number({ minimum: 0, maximum: 5, examples: [4.8] });

@@ -35,7 +35,7 @@ export function ask(
         port,
         path,
         agent,
-        timeout: 20_000,
+        timeout: 28_000,
         method: method ?? (text === undefined ? 'GET' : 'POST'),
         headers: { ...(text === undefined ? {} : json), ...length, ...headers } as never,
       },
@@ -50,7 +50,7 @@ export function ask(
         });
       },
     );
-    request.on('timeout', () => request.destroy(new Error('no answer within 20 seconds')));
+    request.on('timeout', () => request.destroy(new Error('no answer within 28 seconds')));
     request.on('error', reject);
     request.end(text);
   });

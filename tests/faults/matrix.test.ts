@@ -32,29 +32,17 @@ const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
     sample('postgres', 'one', [
       ['orders.accept.after_commit', 'kill', 'orders'],
       ['payments.charge.after', 'kill', 'payments'],
-      ['log.sequence.after_commit', 'kill', 'orders'],
     ]),
     sample('postgres', 'many', [
-      ['log.publish.after', 'duplicate', 'orders'],
+      ['orders.checkout.charged', 'kill', 'orders'],
+      ['billing.charge.after_commit', 'kill', 'billing'],
       ['consumer.before_commit', 'kill', 'payments'],
       ['payments.settle.before_commit', 'freeze', 'payments'],
-      ['payments.refund.after', 'hang', 'payments'],
-      ['orders.cancel.before_commit', 'throw', 'orders'],
       ['consumer.pull.before', 'kill', 'orders'],
     ]),
   ],
-  amqp: [
-    sample('amqp', 'many', [
-      ['log.publish.before', 'kill', 'orders'],
-      ['consumer.after_commit', 'kill', 'payments'],
-    ]),
-  ],
-  redis: [
-    sample('redis', 'many', [
-      ['log.publish.after', 'kill', 'orders'],
-      ['consumer.after_commit', 'duplicate', 'payments'],
-    ]),
-  ],
+  amqp: [sample('amqp', 'many', [['log.publish.before', 'kill', 'orders']])],
+  redis: [sample('redis', 'many', [['consumer.after_commit', 'duplicate', 'payments']])],
 };
 
 function wordsFor(cells: readonly Cell[]): string {

@@ -8,7 +8,7 @@ import type { PrivateServer } from '../bus/servers.ts';
 import { until } from '../support/waybill.ts';
 import type { FailpointName } from '../../kit/failpoints.ts';
 import type { Engine } from './harness/brokers.ts';
-import type { Cluster, Service, Topology } from './harness/cluster.ts';
+import { EVERYBODY, type Cluster, type Service, type Topology } from './harness/cluster.ts';
 import { keepEvidence, withRun } from './harness/run.ts';
 import { settle } from './harness/settle.ts';
 import { openPetshop, type Petshop } from './petshop.ts';
@@ -76,7 +76,7 @@ export interface PetFaultsOptions {
 /** Runs the cells, then the outages, on one cluster. Returns what was violated, by name. */
 export function runPetFaults(options: PetFaultsOptions): Promise<Map<string, readonly string[]>> {
   const { engine, topology, cells, outages, awayMs, root, done = () => {} } = options;
-  return withRun({ engine, topology, root }, async ({ cluster, broker }) => {
+  return withRun({ engine, topology, runs: EVERYBODY, root }, async ({ cluster, broker }) => {
     const results = new Map<string, readonly string[]>();
     const record = async (name: string, work: (shop: Petshop) => Promise<void>) => {
       const violations = await judged(cluster, work);

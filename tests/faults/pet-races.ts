@@ -5,7 +5,7 @@
  */
 import { describeTimes } from './figures.ts';
 import type { Engine } from './harness/brokers.ts';
-import type { Topology } from './harness/cluster.ts';
+import { EVERYBODY, type Topology } from './harness/cluster.ts';
 import { withRun } from './harness/run.ts';
 import { settle } from './harness/settle.ts';
 import { openPetshop } from './petshop.ts';
@@ -32,7 +32,7 @@ const LANES = 3;
 export function runPetRaces(options: RacesOptions): Promise<RacesReport> {
   const { engine, topology, rounds, callers, root } = options;
   const doubled = topology === 'many' ? (['orders', 'pets'] as const) : [];
-  return withRun({ engine, topology, doubled, root }, async ({ cluster }) => {
+  return withRun({ engine, topology, doubled, runs: EVERYBODY, root }, async ({ cluster }) => {
     await Promise.all(doubled.map((service) => cluster.second(service).start()));
     const shop = openPetshop(cluster);
     const begun = performance.now();

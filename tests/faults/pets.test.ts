@@ -7,14 +7,10 @@ import { describeRaces, runPetRaces } from './pet-races.ts';
 /** A few of each; `npm run soak -- pets` walks all, `-- pet-races` runs ten thousand rounds. */
 const samples: Readonly<Record<Engine, readonly (readonly [Topology, readonly PetCell[]])[]>> = {
   postgres: [
-    ['one', [{ service: 'orders', point: 'orders.place.reserved', action: 'kill' }]],
     [
       'many',
       [
-        { service: 'orders', point: 'orders.place.claimed', action: 'kill' },
         { service: 'orders', point: 'orders.place.reserved', action: 'kill' },
-        { service: 'orders', point: 'consumer.before_commit', action: 'kill' },
-        { service: 'orders', point: 'orders.expire.before_commit', action: 'throw' },
         { service: 'pets', point: 'log.sequence.after_commit', action: 'kill' },
         { service: 'inventory', point: 'consumer.before_commit', action: 'kill' },
       ],

@@ -32,10 +32,14 @@ export interface StartOptions {
   readonly unready?: boolean;
 }
 
+/** Which of several workers this is, so that each chooses from ports of its own. */
+const LANE = Number(process.env.VITEST_POOL_ID ?? '1') % 4;
+const LANE_PORTS = 2250;
+
 /** A port that was free a moment ago, below the range that the system hands out. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 9_000);
+    const port = 10_000 + LANE * LANE_PORTS + Math.floor(Math.random() * LANE_PORTS);
     const free = await new Promise<boolean>((done) => {
       const probe = createServer();
       probe.once('error', () => done(false));

@@ -177,7 +177,9 @@ async function followUp(state: State, request: Sent, first: Answer): Promise<Fou
     }
   }
   const key = request.headers?.['Idempotency-Key'];
-  if (key !== undefined && state.sent % 3 === 0) {
+  // 204 to a poll: nothing took effect, so nothing was kept.
+  const kept = first.status !== 204;
+  if (key !== undefined && kept && state.sent % 3 === 0) {
     const again = await ask(state.url, request);
     const same = again.status === first.status && again.text === first.text;
     if (!same || again.headers['idempotent-replayed'] !== 'true') {

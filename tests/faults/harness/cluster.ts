@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly root?: string | undefined;
   /** Services that have a second address; `second(service)` starts who listens there. */
   readonly doubled?: readonly Service[];
+  /** The processes of `many`. */
+  readonly runs?: readonly Service[];
   /** Services that others reach through a proxy, which can be taken away (`many` alone). */
   readonly proxied?: readonly Proxied[];
 }
@@ -45,6 +47,10 @@ const PROCESSES = {
 } as const satisfies Record<string, readonly string[]>;
 
 export type Service = keyof typeof PROCESSES;
+
+/** Whom a delivery or a checkout passes; pets and inventory are started where they are needed. */
+const USUAL: readonly Service[] = ['gateway', 'orders', 'payments', 'billing'];
+export const EVERYBODY = Object.keys(PROCESSES) as Service[];
 export type Proxied = (typeof PROCESSES)[Service][number];
 
 export interface Cluster {
@@ -173,8 +179,7 @@ async function oneProcess(options: ClusterOptions, folder: string): Promise<Clus
 
 async function manyProcesses(options: ClusterOptions, folder: string): Promise<Cluster> {
   const { env, root } = surroundingsOf(options);
-  const { doubled = [], proxied = [] } = options;
-  const services = Object.keys(PROCESSES) as Service[];
+  const { doubled = [], proxied = [], runs: services = USUAL } = options;
   const ports = new Map<string, number>();
   const names = [...services, ...doubled.map((service) => `${service}-2`), 'sandbox', 'control'];
   names.push(...proxied.map((service) => `${service}-proxy`));
@@ -241,11 +246,10 @@ async function manyProcesses(options: ClusterOptions, folder: string): Promise<C
 
 /** Where each service is: at its process, at both of them, or behind its proxy. */
 function discoveryOf(
-  { doubled = [], proxied = [] }: ClusterOptions,
+  { doubled = [], proxied = [], runs = USUAL }: ClusterOptions,
   urlOf: (name: string) => string,
 ): string {
-  const services = Object.keys(PROCESSES) as Service[];
-  const addresses = services.flatMap((service) => {
+  const addresses = runs.flatMap((service) => {
     const second = doubled.includes(service) ? [urlOf(`${service}-2`)] : [];
     const urls = [urlOf(service), ...second].join('|');
     return PROCESSES[service].map((name) =>
@@ -260,9 +264,8 @@ async function startProxies(
   proxied: readonly Proxied[],
 ): Promise<Map<Proxied, Proxy>> {
   const proxies = new Map<Proxied, Proxy>();
-  const services = Object.keys(PROCESSES) as Service[];
   for (const name of proxied) {
-    const owner = services.find((service) => PROCESSES[service].some((one) => one === name));
+    const owner = EVERYBODY.find((service) => PROCESSES[service].some((one) => one === name));
     const [port, target] = [ports.get(`${name}-proxy`), ports.get(owner ?? '')];
     proxies.set(name, await startProxy(port as number, target as number));
   }

@@ -2,8 +2,10 @@
 import { createServer } from 'node:net';
 
 /** Below the range that the system hands out, and above the one that other tests choose from. */
-const FIRST = 30_000;
-const LAST = 32_700;
+const LANE = Number(process.env['VITEST_POOL_ID'] ?? '1') % 4;
+const LANE_PORTS = 675;
+const FIRST = 30_000 + LANE * LANE_PORTS;
+const LAST = FIRST + LANE_PORTS;
 const given = new Set<number>();
 
 export async function reservePort(): Promise<number> {
