@@ -154,7 +154,7 @@ export type DispatchConfig = Static<typeof DispatchConfig>;
 
 export const Assign = Type.Object(
   {
-    order_id: OrderId,
+    order_id: Identifier(128, { description: "The order's id or number.", examples: [ORDER_ID] }),
     executor_id: ExecutorId,
     replace_acquired: Type.Optional(
       Type.Boolean({ description: 'Take it from whoever has acquired it; for an operator.' }),
