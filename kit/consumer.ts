@@ -31,6 +31,11 @@ export interface ConsumerDefinition<Context> {
   readonly topic: string;
   /** Event types that matter here; all others are recorded as seen. */
   readonly handlers: Readonly<Record<string, HandleEvents<Context>>>;
+  /**
+   * How long it rests after a batch, for a follower that nobody waits for: a batch costs some eight
+   * round trips whatever it holds, and the next one holds more.
+   */
+  readonly restMs?: number;
 }
 
 /** How the consumer asks the producer for what the bus did not bring. */
@@ -100,6 +105,7 @@ async function consumePartition(
     async (events) => {
       await deliver(inbox, partition, events, careful, signal);
       careful = false;
+      if (inbox.restMs !== undefined) await sleep(inbox.restMs, signal);
     },
   );
   await new Promise<void>((resolve) => {

@@ -8,6 +8,8 @@ import { inSpan, isTracing } from './telemetry.ts';
 
 export interface Inbox {
   readonly topic: string;
+  /** The rest after a batch, if it takes one. */
+  readonly restMs?: number | undefined;
   readonly db: Database;
   readonly log: Logger;
   handle(tx: Tx, type: string, events: readonly CloudEvent[]): Promise<void>;

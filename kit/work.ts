@@ -35,6 +35,7 @@ export function startWork(running: Running, configuration: Configuration): Stop 
     const handlers = consumer.handlers as Record<string, (...parts: unknown[]) => Promise<void>>;
     inboxes.set(consumer.topic, {
       topic: consumer.topic,
+      restMs: consumer.restMs,
       db,
       log,
       handle: (tx, type, events) => handlers[type]?.(tx, events, context) ?? Promise.resolve(),

@@ -30,6 +30,7 @@ async function changed(tx: Tx, events: readonly CloudEvent[]): Promise<void> {
 
 export const orderNews: ConsumerDefinition<DispatchContext> = {
   topic: 'orders',
+  restMs: 100,
   handlers: {
     ORDER_CANCELLED: ended('CANCELLED'),
     ORDER_PAYMENT_FAILED: ended('PAYMENT_FAILED'),

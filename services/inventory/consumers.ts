@@ -17,5 +17,6 @@ export const petNews: ConsumerDefinition<InventoryContext> = {
 
 export const orderNews: ConsumerDefinition<InventoryContext> = {
   topic: 'orders',
+  restMs: 100,
   handlers: { ORDER_CANCELLED: releaseForOrders, ORDER_PAYMENT_FAILED: releaseForOrders },
 };

@@ -17,5 +17,6 @@ function follow(outcome: 'sold' | 'released') {
 
 export const orderNews: ConsumerDefinition<PetsContext> = {
   topic: 'orders',
+  restMs: 100,
   handlers: { ORDER_CONFIRMED: follow('sold'), ORDER_CANCELLED: follow('released') },
 };
