@@ -12,6 +12,7 @@ export const TOPICS = [
   'process',
   'growth',
   'dispatch',
+  'dispatch-load',
   'dispatch-growth',
 ] as const;
 export type TopicName = (typeof TOPICS)[number];
@@ -33,6 +34,7 @@ Topics (all of them when none is named)
   process  start-up time and memory
   growth   acceptance and lists at 10 000 and at a million orders
   dispatch polls of a quarter of a million executors, assignments and cancellations
+  dispatch-load    the load of the design alone, for as long as --seconds says
   dispatch-growth  the same at four times the executors and ten million past assignments
 
 Options

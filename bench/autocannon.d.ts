@@ -14,8 +14,6 @@ declare module 'autocannon' {
     readonly idReplacement?: boolean;
     /** Sent in turns; changed before each of them is sent. */
     readonly requests?: readonly Request[];
-    /** Requests a second over all connections. */
-    readonly overallRate?: number;
   }
 
   interface Request {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseArguments, TOPICS } from './arguments.ts';
+import { ORDER_BODY } from './order-body.ts';
+import { startBareRoute } from './processes.ts';
 import { createTally, median, percentile, ratio, spread } from './statistics.ts';
 import { formatSpread, formatValue, renderTable, replaceSection } from './table.ts';
 
@@ -141,4 +143,17 @@ describe('arguments', () => {
     const given = parseArguments(['load', '--orders', '10', '--database-url', 'postgres://x/y']);
     expect(given).toMatchObject({ command: 'load', orders: 10, databaseUrl: 'postgres://x/y' });
   });
+});
+
+test('the bare route starts, checks and answers as the real one does', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { url } = await startBareRoute(stack);
+  const post = (body: string) =>
+    fetch(`${url}/api/v1/orders`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+  expect((await post(ORDER_BODY)).status).toBe(202);
+  expect((await post('{}')).status).toBe(400);
 });

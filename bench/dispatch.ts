@@ -11,10 +11,11 @@ import { configure } from '@waybill/kit/settings.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from './database.ts';
 import type { Figure, Peer, Run } from './figures.ts';
+import { AROUND, type Served } from './dispatch-load.ts';
 import { steadily } from './load.ts';
 import { executorId, loadDispatch, orderId, type DispatchSize } from './load-dispatch.ts';
 import { childrenOf, processorSeconds } from './memory.ts';
-import { keepWaiting, openAsk, poll, type Ask } from './polling.ts';
+import { keepWaiting, mix, openAsk, poll } from './polling.ts';
 import { startBarePolls, startDatabase, startWaybill, type Started } from './processes.ts';
 import { createTally, percentile, type Tally } from './statistics.ts';
 import { grouped } from './table.ts';
@@ -28,10 +29,12 @@ const LIVE = 100_000;
 /** Executors at the end who wait, and whom nobody else polls for. */
 const WAITING = 200;
 const CONNECTIONS = [64, 128];
+/** Over which the mix comes, so that no poll waits for a connection. */
+const MIX_CONNECTIONS = 256;
 /** How many times the load of the design is tried; ended by the first that is not held. */
 const FACTORS = [1, 2, 4, 6, 8, 10];
 const HELD_MS = 20;
-const WARM_UP_S = 1;
+const WARM_UP_S = 2;
 
 interface Dispatch {
   readonly size: DispatchSize;
@@ -51,10 +54,10 @@ export async function measureDispatch(run: Run): Promise<readonly Figure[]> {
   const tally = createTally();
   const subjects = { waybill: dispatch.waybill.url, constant: bare.url, single: bare.url };
   const pollFor = (subject: string, url: string, connections: number, duration: number) =>
-    poll(url, {
-      ...(subject === 'waybill' ? {} : { around: [`/${subject}/`, '/acquire'] as const }),
-      from: size.live + 1,
-      to: size.executors - WAITING,
+    poll({
+      url,
+      around: subject === 'waybill' ? AROUND : [`/${subject}/`, '/acquire'],
+      ...idleOf(size),
       connections,
       seconds: duration,
     });
@@ -71,7 +74,7 @@ export async function measureDispatch(run: Run): Promise<readonly Figure[]> {
     await measureWaiting(run, dispatch, tally);
   }
   await findMost(run, dispatch, tally);
-  return [...pollFigures(tally), ...mixFigures(tally), ...waitFigures(tally)];
+  return [...pollFigures(tally), ...mixFigures(tally), mostFigure(tally), ...waitFigures(tally)];
 }
 
 async function prepare(run: Run, name: string, size: DispatchSize): Promise<Dispatch> {
@@ -89,7 +92,17 @@ async function prepare(run: Run, name: string, size: DispatchSize): Promise<Disp
   await loadDispatch(client, size, (text) => run.say(`${name}: ${text}`));
   const names = ['gateway', 'orders', 'dispatch'];
   const waybill = await startWaybill(stack, server.dataDir, names, server.url);
-  return { size, waybill, databaseUrl: server.url, databasePid: server.pid, nextOrder: 1 };
+  const { url } = waybill;
+  const warming = { url, ...idleOf(size), connections: MIX_CONNECTIONS, seconds: WARM_UP_S };
+  const rates = { polls: POLLS, assigns: ASSIGNS, cancels: CANCELS };
+  const { assigned } = await mix({ ...warming, ...rates, firstOrder: 1 });
+  const nextOrder = assigned + 1;
+  return { size, waybill, databaseUrl: server.url, databasePid: server.pid, nextOrder };
+}
+
+/** Executors of whom nobody waits, and who have nothing unless the mix assigns it to them. */
+function idleOf({ live, executors }: DispatchSize) {
+  return { from: live + 1, to: executors - WAITING };
 }
 
 /** Polls, assignments and cancellations at so many times the load of the design. */
@@ -102,54 +115,46 @@ async function measureMix(
 ): Promise<{ held: boolean; polls: number }> {
   const { size, waybill } = dispatch;
   const { seconds } = run;
-  const ask = openAsk(waybill.url);
-  const toCancel: string[] = [];
-  const idle = { from: size.live + 1, to: size.executors - WAITING };
   const before = processorUse(dispatch);
-  const [polls, assigns, cancels] = await Promise.all([
-    poll(waybill.url, { ...idle, connections: 64, seconds, rate: POLLS * factor }),
-    steadily(ASSIGNS * factor, seconds, () => assignNext(ask, dispatch, idle, toCancel)),
-    pause(500).then(() =>
-      steadily(CANCELS * factor, seconds - 0.5, async () => {
-        const order = toCancel.shift();
-        if (order !== undefined) await cancel(ask, order);
-      }),
-    ),
-  ]);
+  const { polls, assigns, cancels, ...generator } = await mix({
+    url: waybill.url,
+    ...idleOf(size),
+    connections: MIX_CONNECTIONS,
+    seconds,
+    polls: POLLS * factor,
+    assigns: ASSIGNS * factor,
+    cancels: CANCELS * factor,
+    firstOrder: dispatch.nextOrder,
+  });
+  dispatch.nextOrder += generator.assigned;
   const after = processorUse(dispatch);
-  const p99 = { assigns: percentile(assigns, 0.99), cancels: percentile(cancels, 0.99) };
+  const shareOf = (used: number) => (used / seconds) * 100;
+  const used = {
+    waybill: shareOf(after.waybill - before.waybill),
+    database: shareOf(after.database - before.database),
+    generator: shareOf(generator.processorSeconds),
+  };
   tally.add(`${key} rate`, polls.rate);
-  tally.add(`${key} polls`, polls.p99);
-  tally.add(`${key} assigns`, p99.assigns);
-  tally.add(`${key} cancels`, p99.cancels);
-  tally.add(`${key} waybill`, ((after.waybill - before.waybill) / seconds) * 100);
-  tally.add(`${key} database`, ((after.database - before.database) / seconds) * 100);
+  for (const [name, served] of Object.entries({ polls, assigns, cancels })) {
+    tally.add(`${key} ${name}`, served.p99);
+    tally.add(`${key} ${name} p50`, served.p50);
+  }
+  for (const [name, share] of Object.entries(used)) tally.add(`${key} ${name}`, share);
+  tally.add(`${key} late`, generator.late);
+  const times = ({ p50, p99, most }: Served) =>
+    `${p50.toFixed(1)}/${p99.toFixed(1)}/${most.toFixed(0)}`;
   run.say(
-    `dispatch: ${factor} × the design: ${Math.round(polls.rate)} polls/s, p99 of polls ` +
-      `${polls.p99.toFixed(1)}, assigns ${p99.assigns.toFixed(1)}, cancels ` +
-      `${p99.cancels.toFixed(1)} ms, ${polls.acquired} acquired`,
+    `dispatch: ${factor} × the design: ${Math.round(polls.rate)} polls, ` +
+      `${Math.round(assigns.answered / seconds)} assigns, ` +
+      `${Math.round(cancels.answered / seconds)} cancels/s; p50/p99/most of polls ` +
+      `${times(polls)}, assigns ${times(assigns)}, cancels ${times(cancels)} ms, sent late by ` +
+      `p99 ${generator.late.toFixed(1)} ms; ${polls.statuses[200] ?? 0} acquired; processor ` +
+      `${Object.entries(used)
+        .map(([name, share]) => `${name} ${Math.round(share)}%`)
+        .join(', ')}`,
   );
-  const worst = Math.max(polls.p99, p99.assigns, p99.cancels);
+  const worst = Math.max(polls.p99, assigns.p99, cancels.p99);
   return { held: worst < HELD_MS && polls.rate > POLLS * factor * 0.97, polls: polls.rate };
-}
-
-async function assignNext(
-  ask: Ask,
-  dispatch: Dispatch,
-  { from, to }: { from: number; to: number },
-  toCancel: string[],
-): Promise<void> {
-  const order = orderId(dispatch.nextOrder++);
-  const executor = executorId(from + Math.floor(Math.random() * (to - from + 1)));
-  const { status } = await ask('POST', '/assignments', { order_id: order, executor_id: executor });
-  if (status !== 201) throw new Error(`assigning ${order} was answered ${status}`);
-  if (Math.random() < (CANCELS / ASSIGNS) * 1.2) toCancel.push(order);
-}
-
-/** Somebody may have acquired it meanwhile. */
-async function cancel(ask: Ask, order: string): Promise<void> {
-  const { status } = await ask('DELETE', `/assignments/${order}`);
-  if (status !== 200 && status !== 409) throw new Error(`cancelling was answered ${status}`);
 }
 
 function processorUse({ waybill, databasePid }: Dispatch) {
@@ -233,13 +238,20 @@ function mixFigures(tally: Tally): Figure[] {
   });
   return [
     figure(`${load}: polls answered`, '/s', 'mix rate'),
-    figure(`${load}: polls, p99`, 'ms', 'mix polls'),
-    figure(`${load}: assigns, p99`, 'ms', 'mix assigns'),
-    figure(`${load}: cancels, p99`, 'ms', 'mix cancels'),
+    ...['polls', 'assigns', 'cancels'].flatMap((name) => [
+      figure(`${load}: ${name}, p50`, 'ms', `mix ${name} p50`),
+      figure(`${load}: ${name}, p99`, 'ms', `mix ${name}`),
+    ]),
+    figure(`${load}: requests sent later than they were due, p99`, 'ms', 'mix late'),
     figure(`${load}: processor time of Waybill`, '%', 'mix waybill'),
     figure(`${load}: processor time of PostgreSQL`, '%', 'mix database'),
-    figure(`the same mix, the most polls with a p99 under ${HELD_MS} ms`, '/s', 'most'),
+    figure(`${load}: processor time of the generator`, '%', 'mix generator'),
   ];
+}
+
+function mostFigure(tally: Tally): Figure {
+  const name = `the same mix, the most polls with a p99 under ${HELD_MS} ms`;
+  return { name, unit: '/s', values: tally.values('most'), peers: [] };
 }
 
 function waitFigures(tally: Tally): Figure[] {
@@ -249,6 +261,17 @@ function waitFigures(tally: Tally): Figure[] {
     values: tally.values(`waiting ${share}`),
     peers: [],
   }));
+}
+
+/** The load of the design alone, for as long as one likes: `dispatch-load --seconds 300`. */
+export async function measureDispatchLoad(run: Run): Promise<readonly Figure[]> {
+  const { rounds, seconds } = run;
+  const orders = (rounds * seconds + WARM_UP_S) * ASSIGNS;
+  const size = { executors: EXECUTORS, live: LIVE, past: 0, orders };
+  const dispatch = await prepare(run, 'dispatch-load', size);
+  const tally = createTally();
+  for (let round = 1; round <= rounds; round++) await measureMix(run, dispatch, tally, 1, 'mix');
+  return mixFigures(tally);
 }
 
 /** The same on a database of a quarter of a million executors, and on one of far more. */
@@ -264,8 +287,13 @@ export async function measureDispatchGrowth(run: Run): Promise<readonly Figure[]
   for (let round = 1; round <= run.rounds; round++)
     for (const [index, dispatch] of all.entries()) {
       const { size, waybill } = dispatch;
-      const idle = { from: size.live + 1, to: size.executors - WAITING };
-      const polls = await poll(waybill.url, { ...idle, connections: 64, seconds: run.seconds });
+      const polls = await poll({
+        url: waybill.url,
+        around: AROUND,
+        ...idleOf(size),
+        connections: 64,
+        seconds: run.seconds,
+      });
       tally.add(`polls ${index}`, polls.rate);
       await measureMix(run, dispatch, tally, 1, `mix ${index}`);
     }

@@ -16,7 +16,7 @@ import { createTally, type Tally } from './statistics.ts';
 const PROGRAM = fileURLToPath(new URL('./constant-service.ts', import.meta.url));
 const CONNECTIONS = 8;
 const WARM_UP_S = 1;
-/** More than the gateway remembers, so that in turns none of them is ever remembered. */
+/** Far more than a MB holds, so that in turns none of them is ever remembered. */
 const TOKENS = 12_000;
 
 const subjects = {
@@ -53,6 +53,7 @@ async function startAll({ stack, say }: Run): Promise<Record<Subject, Measured>>
     WAYBILL_SECRET: SECRET,
     // Counted, and never reached.
     RATE_LIMIT: '10000000',
+    TOKEN_MEMORY_MB: '1',
   };
   const start = (what: string, more: Record<string, string> = {}) =>
     startProgram(stack, PROGRAM, [what], { ...env, ...more });

@@ -1,6 +1,7 @@
 /**
  * Fills a database with executors, orders to assign, live assignments and past ones, as they would
- * lie there had all of it been asked for; without their events, which nobody reads here.
+ * lie there had all of it been asked for; without their events, which nobody reads here any more:
+ * those who follow orders have them in their inboxes, and take the next as the second.
  */
 import type pg from 'pg';
 
@@ -40,6 +41,7 @@ export async function loadDispatch(
   await inChunks(client, size.executors, EXECUTORS);
   await inChunks(client, size.live, LIVE);
   await inChunks(client, size.orders, ORDERS);
+  for (const service of FOLLOWERS_OF_ORDERS) await inChunks(client, size.orders, seenBy(service));
   await inChunks(client, size.past, PAST, size.executors);
   // What autovacuum would have done long ago on tables that have grown by themselves.
   await client.query('vacuum (analyze)');
@@ -77,4 +79,10 @@ const ORDERS = `insert into orders.orders (id, number, channel, customer_id, cur
     nextval('orders.order_numbers'), 'delivery', 'customer', 'USD', 1250, 'CONFIRMED', 'CAPTURED',
     'UNFULFILLED', 'card', '[{"item_id":"a","item_name":"Burger","quantity":1,"unit_minor":1250}]',
     1, now(), now()
+  from generate_series($1::bigint, $2::bigint) i`;
+
+const FOLLOWERS_OF_ORDERS = ['dispatch', 'payments', 'inventory', 'pets'];
+
+const seenBy = (service: string) => `insert into ${service}.inbox (topic, key, version)
+  select 'orders', '00000000-0000-7000-8000-' || lpad(i::text, 12, '0'), 1
   from generate_series($1::bigint, $2::bigint) i`;

@@ -64,6 +64,7 @@ export async function openLogPath(stack: AsyncDisposableStack, url: string): Pro
     topic: PRODUCER,
     db: consumer,
     log,
+    handles: () => true,
     handle: () => Promise.resolve(),
     partitionOf: () => 0,
     missing: () => Promise.resolve([]),

@@ -19,6 +19,7 @@ const topics: Readonly<Record<TopicName, () => Promise<Topic>>> = {
   process: async () => (await import('./process.ts')).measureProcess,
   growth: async () => (await import('./growth.ts')).measureGrowth,
   dispatch: async () => (await import('./dispatch.ts')).measureDispatch,
+  'dispatch-load': async () => (await import('./dispatch.ts')).measureDispatchLoad,
   'dispatch-growth': async () => (await import('./dispatch.ts')).measureDispatchGrowth,
 };
 

@@ -44,10 +44,10 @@ export function childrenOf(pid: number): number[] {
     });
 }
 
-/** Seconds of processor time that the process has used. */
+/** Seconds of processor time that the process has used, and children of it that have ended. */
 export function processorSeconds(pid: number): number {
-  const fields = statOf(pid);
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+  const ticks = statOf(pid).slice(11, 15).map(Number);
+  return ticks.reduce((sum, part) => sum + part, 0) / TICKS_A_SECOND;
 }
 
 /** The fields after the program's name, which may hold spaces: state, parent, … */

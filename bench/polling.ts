@@ -1,77 +1,42 @@
-/** Generators of dispatch's load: polls as fast as they go or at a rate, and polls that wait. */
+/** Dispatch's load from a process of its own, and polls that wait. */
+import { fork } from 'node:child_process';
 import { Agent, request as send } from 'node:http';
-import autocannon from 'autocannon';
-import { executorId } from './load-dispatch.ts';
-import { percentile } from './statistics.ts';
+import { fileURLToPath } from 'node:url';
+import type { Mix, Mixed, Polled, Polling, Served } from './dispatch-load.ts';
 
-export interface Polls {
-  /** A second. */
-  readonly rate: number;
-  readonly p50: number;
-  readonly p99: number;
-  /** How many of them got an order. */
-  readonly acquired: number;
+const PROGRAM = fileURLToPath(new URL('./dispatch-load.ts', import.meta.url));
+
+/** Polls as fast as they go; anything but 200 and 204 fails. */
+export async function poll(options: Polling): Promise<Polled> {
+  const polled = (await generate(options)) as Polled;
+  expect('polls', polled, [200, 204]);
+  return polled;
 }
 
-export interface PollOptions {
-  /** Before and after the executor's id. */
-  readonly around?: readonly [before: string, after: string];
-  readonly connections: number;
-  readonly seconds: number;
-  /** A second in all; as fast as it goes when left out. */
-  readonly rate?: number;
-  /** Whose polls: executors from the first to the last, at random or in turn. */
-  readonly from: number;
-  readonly to: number;
+/** Polls, assigns and cancels at their rates; what may have been acquired meanwhile is no error. */
+export async function mix(options: Mix): Promise<Mixed> {
+  const mixed = (await generate(options)) as Mixed;
+  expect('polls', mixed.polls, [200, 204]);
+  expect('assignments', mixed.assigns, [201]);
+  expect('cancellations', mixed.cancels, [200, 409]);
+  return mixed;
 }
 
-/** Each connection prepares all of them before it sends the first. */
-const PATHS = 500;
-const AROUND = ['/api/v1/dispatch/executors/', '/acquire'] as const;
-
-/** Polls for executors; anything but 200 and 204 fails. */
-export function poll(url: string, options: PollOptions): Promise<Polls> {
-  const { around = AROUND, from, to, connections, seconds, rate } = options;
-  const requests = Array.from({ length: PATHS }, () => {
-    const executor = from + Math.floor(Math.random() * (to - from + 1));
-    return { method: 'POST', path: `${around[0]}${executorId(executor)}${around[1]}` } as const;
-  });
-  const latencies: number[] = [];
-  const odd = new Map<number, number>();
-  let acquired = 0;
-  // Of the first answer: before it, requests are prepared.
-  let begun: number | undefined;
-  let last = 0;
+function generate(options: Polling | Mix): Promise<unknown> {
   return new Promise((done, fail) => {
-    const tracker = autocannon(
-      {
-        url,
-        connections,
-        duration: seconds,
-        requests,
-        ...(rate === undefined ? {} : { overallRate: rate }),
-      },
-      (error, { errors }) => {
-        const trouble = [...odd].map(([status, count]) => `${count} answers with ${status}`);
-        if (error !== null || errors > 0 || trouble.length > 0)
-          return fail(new Error(`${url}: ${errors} errors, ${trouble.join(', ')}`));
-        const ms = last - (begun ?? last);
-        done({
-          rate: (latencies.length / ms) * 1000,
-          p50: percentile(latencies, 0.5),
-          p99: percentile(latencies, 0.99),
-          acquired,
-        });
-      },
-    );
-    tracker.on('response', (_client: unknown, status: number, _bytes: number, ms: number) => {
-      last = performance.now();
-      begun ??= last;
-      if (status === 200) acquired++;
-      if (status === 200 || status === 204) latencies.push(ms);
-      else odd.set(status, (odd.get(status) ?? 0) + 1);
-    });
+    const child = fork(PROGRAM, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child.once('message', done);
+    child.once('error', fail);
+    child.once('exit', (code) => fail(new Error(`the generator ended with ${String(code)}`)));
+    child.send(options);
   });
+}
+
+function expect(what: string, { statuses }: Served, good: readonly number[]): void {
+  const odd = Object.entries(statuses).filter(([status]) => !good.includes(Number(status)));
+  if (odd.length === 0) return;
+  const counts = odd.map(([status, count]) => `${count} with ${status === '0' ? 'none' : status}`);
+  throw new Error(`${what} were answered otherwise: ${counts.join(', ')}`);
 }
 
 export interface Asked {

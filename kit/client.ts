@@ -3,17 +3,10 @@
  * idempotent calls, a breaker and a bounded queue per target, trace context and a signed identity.
  * In one process the call goes through the same routes, schemas and JSON, without the socket.
  */
-import {
-  bulkhead,
-  BrokenCircuitError,
-  BulkheadRejectedError,
-  CircuitState,
-  circuitBreaker,
-  ConsecutiveBreaker,
-  handleWhen,
-} from 'cockatiel';
+import { bulkhead, BrokenCircuitError, BulkheadRejectedError, handleWhen } from 'cockatiel';
 import type { FastifyInstance } from 'fastify';
 import { Agent, request as send } from 'undici';
+import { createCircuit } from './breaker.ts';
 import { sleep } from './clock.ts';
 import { refuseInTransaction } from './db.ts';
 import { DEADLINE_HEADER, remainingMs, type Deadline } from './deadline.ts';
@@ -22,7 +15,7 @@ import { Outage, Refusal, type Problem } from './errors.ts';
 import { IDENTITY_HEADER, type Identity, type IdentitySigner } from './identity.ts';
 import { random } from './ids.ts';
 import { UPLOAD_TYPE } from './route.ts';
-import { currentTraceparent, gauge, inSpan } from './telemetry.ts';
+import { currentTraceparent, inSpan } from './telemetry.ts';
 
 export interface OutboundCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -37,6 +30,11 @@ export interface OutboundCall {
   /** On whose behalf; the calling service itself when left out. */
   readonly identity?: Identity;
   readonly timeoutMs?: number;
+  /**
+   * A breaker and a queue of its own, for calls that a loop makes: a loop that begins before its
+   * target is up must not have the breaker open for those whom people wait for.
+   */
+  readonly line?: 'log';
 }
 
 export interface Client {
@@ -47,7 +45,6 @@ export interface Client {
 
 const ATTEMPTS = 3;
 const ATTEMPT_MS = 3000;
-const breakerState = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
 
 interface Target {
   readonly guard: <R>(work: () => Promise<R>) => Promise<R>;
@@ -69,22 +66,23 @@ export interface ClientOptions {
 
 export function openClient(options: ClientOptions): Client {
   const targets = new Map<string, Target>();
-  const targetOf = (service: string): Target => {
-    let target = targets.get(service);
+  const targetOf = (service: string, line: OutboundCall['line']): Target => {
+    const name = line === undefined ? service : `${service} ${line}`;
+    let target = targets.get(name);
     if (target === undefined) {
       target = {
-        guard: createGuard(service),
+        guard: createGuard(name),
         agent: new Agent({ connections: 64, connect: { timeout: 2000 } }),
         turn: 0,
       };
-      targets.set(service, target);
+      targets.set(name, target);
     }
     return target;
   };
   return {
     async call<Result>(service: string, call: OutboundCall, deadline: Deadline): Promise<Result> {
       refuseInTransaction(`${service} ${call.path}`);
-      const target = targetOf(service);
+      const target = targetOf(service, call.line);
       const reply = await inSpan(
         `${call.method} ${service}`,
         'CLIENT',
@@ -100,21 +98,15 @@ export function openClient(options: ClientOptions): Client {
 }
 
 function createGuard(service: string): Target['guard'] {
-  const breaker = circuitBreaker(
+  const circuit = createCircuit(
+    service,
     handleWhen((error) => error instanceof Outage),
-    { halfOpenAfter: 5000, breaker: new ConsecutiveBreaker(5) },
+    { failureThreshold: 5, recoverySeconds: 5 },
   );
-  breaker.onStateChange((state) =>
-    breakerState.set(
-      { target: service },
-      state === CircuitState.Open ? 2 : state === CircuitState.HalfOpen ? 1 : 0,
-    ),
-  );
-  breakerState.set({ target: service }, 0);
   const queue = bulkhead(64, 512);
   return async (work) => {
     try {
-      return await queue.execute(() => breaker.execute(work));
+      return await queue.execute(() => circuit.execute(work));
     } catch (error) {
       if (error instanceof BulkheadRejectedError)
         throw new Outage(service, 'too many calls are waiting');
@@ -214,7 +206,12 @@ async function callLocally(
   });
   const payload = payloadOf(call);
   const sent = payload === undefined ? {} : { payload };
-  const answer = server.inject({ method: call.method, url: path, headers, ...sent });
+  // No answer: this process is ending, or dropped the request, as a reset would tell from afar.
+  const answer = server
+    .inject({ method: call.method, url: path, headers, ...sent })
+    .catch((error: unknown) => {
+      throw new Outage(service, 'no answer from this process', { cause: error });
+    });
   try {
     const reply = await Promise.race([answer, late]);
     return { status: reply.statusCode, text: reply.payload };

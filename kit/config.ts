@@ -249,7 +249,8 @@ export class ConfigurationFault extends Error {
   readonly faults: readonly string[];
   constructor(faults: readonly string[]) {
     super(faults.join('\n'));
-    this.faults = faults;
+    // Services may share a setting, and then its fault.
+    this.faults = [...new Set(faults)];
   }
 }
 

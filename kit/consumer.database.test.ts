@@ -1,10 +1,11 @@
 /** The consumer: each event once and in order per key, whatever the bus brings or loses. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { follow, type Followed } from '../tests/support/followed.ts';
-import { createKitDatabase, type KitDatabase } from '../tests/support/kit.ts';
+import { createKitDatabase, silent, type KitDatabase } from '../tests/support/kit.ts';
 import { until } from '../tests/support/waybill.ts';
 import { Outage } from './errors.ts';
 import { applyInOrder, replayKey } from './inbox.ts';
+import { openLeases } from './leases.ts';
 
 let kit: KitDatabase;
 
@@ -78,6 +79,19 @@ describe('what the bus brings', () => {
     ];
     await followed.bring(first, ...followed.truth.slice(1, 2), third);
     expect(await effects(followed, 'a')).toEqual([1, 3]);
+  });
+
+  test('may mean nothing as a batch, and what was lost before it is done first', async () => {
+    const followed = await start();
+    followed.raise('a');
+    const ignored = [followed.raise('a', 'IGNORED'), followed.raise('b', 'IGNORED')];
+    await followed.bring(...ignored);
+    await followed.bring(...ignored);
+    expect(await effects(followed, 'a')).toEqual([1]);
+    await followed.bring(followed.raise('a', 'IGNORED'), followed.raise('b', 'IGNORED'));
+    await followed.bring(followed.raise('a'), followed.raise('b'));
+    expect(await effects(followed, 'a')).toEqual([1, 4]);
+    expect(await effects(followed, 'b')).toEqual([3]);
   });
 });
 
@@ -155,6 +169,20 @@ describe('an event that cannot be handled', () => {
     expect(letter?.error).toContain('it cannot be handled');
   });
 
+  test('is parked itself when it was what a gap lacked', async () => {
+    const followed = await start();
+    followed.onHandle(async (_tx, { version }) => {
+      if (version === 2) throw new Error('it cannot be handled');
+    });
+    const [first, , third] = ['a', 'a', 'a'].map((key) => followed.raise(key));
+    await followed.bring(first!, third!);
+    expect(await effects(followed, 'a')).toEqual([1]);
+    expect(await parked(followed)).toEqual(['a:2', 'a:3']);
+    followed.onHandle(async () => {});
+    expect(await replayKey(followed.inbox, 'a')).toBe(2);
+    expect(await effects(followed, 'a')).toEqual([1, 2, 3]);
+  });
+
   test('is replayed in order, and the key flows again', async () => {
     const { followed, lift } = await cursed();
     await expect(replayKey(followed.inbox, 'bad')).rejects.toMatchObject({
@@ -187,13 +215,9 @@ describe('an event that cannot be handled', () => {
 });
 
 describe('after a process died in the middle of a batch', () => {
-  const unfinished = (topic: string) =>
-    kit.owner('insert into cursors (topic, partition, unfinished) values ($1, 0, 1)', [topic]);
-
   test('the first events are handled one by one', async () => {
     const followed = await follow(kit.open());
-    await unfinished(followed.topic);
-    await followed.consume();
+    await followed.consume(true);
     await followed.bring(followed.raise('a'), followed.raise('b'), followed.raise('c'));
     expect(followed.batches.map((batch) => batch.length)).toEqual([1, 1, 1]);
     await followed.bring(followed.raise('a'), followed.raise('b'));
@@ -202,12 +226,48 @@ describe('after a process died in the middle of a batch', () => {
 
   test('an event that has killed three is parked without being handled', async () => {
     const followed = await follow(kit.open());
-    await unfinished(followed.topic);
     await kit.owner('insert into deliveries values ($1, $2, 1, 3)', [followed.topic, 'killer']);
-    await followed.consume();
+    await followed.consume(true);
     await followed.bring(followed.raise('killer'), followed.raise('a'));
     expect(followed.batches.flat().map(({ key }) => key)).toEqual(['a']);
     expect(await parked(followed)).toEqual(['killer:1']);
+  });
+
+  test('one that fills a gap and has killed three is parked, not what met the gap', async () => {
+    const followed = await follow(kit.open());
+    await followed.consume();
+    const [first, , third] = ['a', 'a', 'a'].map((key) => followed.raise(key));
+    await followed.bring(first!);
+    await kit.owner(`insert into deliveries values ($1, 'a', 2, 3), ($1, 'a', 3, 2)`, [
+      followed.topic,
+    ]);
+    await followed.consume(true);
+    await followed.bring(third!);
+    expect(await effects(followed, 'a')).toEqual([1]);
+    expect(await parked(followed)).toEqual(['a:2', 'a:3']);
+    expect(await kit.owner('select 1 from deliveries where topic = $1', [followed.topic])).toEqual(
+      [],
+    );
+  });
+
+  test('or ended in order, the batch it left is begun with care by the next', async () => {
+    const followed = await follow(kit.open());
+    const first = openLeases(kit.open(), silent);
+    await followed.consume(false, first);
+    let tries = 0;
+    followed.onHandle(async () => {
+      if (++tries < 3) throw new Outage('somebody', 'away');
+    });
+    const brought = followed.bring(followed.raise('a'), followed.raise('b'));
+    await until(() => tries === 1);
+    await Promise.all([first.stop(), expect(brought).rejects.toThrow(Outage)]);
+    const second = openLeases(kit.open(), silent);
+    await followed.consume(false, second);
+    followed.batches.length = 0;
+    tries = 3;
+    await followed.bring(...followed.truth);
+    expect(followed.batches.map((batch) => batch.length)).toEqual([1, 1]);
+    await second.stop();
   });
 });
 

@@ -4,7 +4,7 @@
  * The inbox remembers the last version per key, in the same transaction as the effect. What was
  * seen is dropped; what skips a version is held back until the producer's log has filled the gap;
  * what fails is tried again in place, then parked with all later events of its key. A batch that
- * may have killed its process is handled event by event, each counted before it runs.
+ * may have killed another process is handled event by event, each counted before it runs.
  */
 import { partitionOf, type Bus, type CloudEvent } from './bus/port.ts';
 import { sleep } from './clock.ts';
@@ -32,8 +32,8 @@ export interface ConsumerDefinition<Context> {
   /** Event types that matter here; all others are recorded as seen. */
   readonly handlers: Readonly<Record<string, HandleEvents<Context>>>;
   /**
-   * How long it rests after a batch, for a follower that nobody waits for: a batch costs some eight
-   * round trips whatever it holds, and the next one holds more.
+   * How long it rests after a batch, for a follower that nobody waits for: a batch costs its round
+   * trips whatever it holds, and the next one holds more.
    */
   readonly restMs?: number;
 }
@@ -66,12 +66,14 @@ export function startConsumer(inbox: Inbox, options: ConsumerOptions): void {
   const { topic } = inbox;
   const { bus, leases } = options;
   for (let partition = 0; partition < bus.partitions; partition++)
-    leases.hold(`consume ${topic} ${partition}`, (signal) =>
-      consumePartition(inbox, bus, partition, signal),
+    leases.hold(`consume ${topic} ${partition}`, (signal, takenOver) =>
+      consumePartition(inbox, bus, partition, { signal, takenOver }),
     );
-  leases.hold(`audit ${topic}`, async (signal) => {
+  leases.hold(`audit ${topic}`, async (signal, takenOver) => {
+    let careful = takenOver;
     while (!signal.aborted) {
-      const more = await audit(inbox, bus.partitions, options.producer);
+      const more = await audit(inbox, bus.partitions, options.producer, careful);
+      careful = false;
       if (!more) await sleep(AUDIT_MS, signal);
     }
   });
@@ -81,18 +83,19 @@ async function consumePartition(
   inbox: Inbox,
   bus: Bus,
   partition: number,
-  signal: AbortSignal,
+  { signal, takenOver }: { signal: AbortSignal; takenOver: boolean },
 ): Promise<void> {
   const { db, topic } = inbox;
   await db.query('insert into cursors (topic, partition) values ($1, $2) on conflict do nothing', [
     topic,
     partition,
   ]);
-  const [cursor] = await db.query<{ position: bigint; unfinished: number }>(
-    'select position, unfinished from cursors where topic = $1 and partition = $2',
+  const [cursor] = await db.query<{ position: bigint }>(
+    'select position from cursors where topic = $1 and partition = $2',
     [topic, partition],
   );
-  let careful = cursor !== undefined && cursor.unfinished > 0;
+  let careful = takenOver;
+  let unfinished = false;
   await bus.declare(topic, [db.service]);
   const stop = await bus.subscribe(
     {
@@ -103,8 +106,9 @@ async function consumePartition(
       batchSize: BATCH,
     },
     async (events) => {
+      unfinished = true;
       await deliver(inbox, partition, events, careful, signal);
-      careful = false;
+      unfinished = careful = false;
       if (inbox.restMs !== undefined) await sleep(inbox.restMs, signal);
     },
   );
@@ -113,6 +117,8 @@ async function consumePartition(
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
   await stop();
+  // It may be what ends this process: whoever has the partition next must begin with care.
+  if (unfinished) throw new Outage('lease', 'a batch was left unfinished');
 }
 
 /** Handles one delivery; retries in place for as long as something it needs is away. */
@@ -143,14 +149,6 @@ async function deliver(
 }
 
 async function handleQuickly(inbox: Inbox, partition: number, events: readonly CloudEvent[]) {
-  const { db, topic } = inbox;
-  // Not worth an fsync: what it must survive is this process's death, not the server's.
-  await db.query(
-    `with hurried as (select set_config('synchronous_commit', 'off', true))
-     update cursors set unfinished = unfinished + 1 from hurried
-     where topic = $1 and partition = $2`,
-    [topic, partition],
-  );
   await failpoint('consumer.before_handle');
   await applyInOrder(inbox, partition, events);
 }
@@ -164,7 +162,12 @@ interface Missing {
  * Compares the producer's log with the inbox, and pulls what the bus has lost: an event is lost
  * when its partition has gone past it, or has been silent while it waits. True: there is more.
  */
-async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): Promise<boolean> {
+async function audit(
+  inbox: Inbox,
+  partitions: number,
+  producer: ProducerLog,
+  careful: boolean,
+): Promise<boolean> {
   const { db, topic } = inbox;
   const cursors = await db.query<{ partition: number; position: bigint; silent: boolean }>(
     `select partition, position,
@@ -199,7 +202,8 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
   if (firstLost !== undefined) {
     inbox.log.warn({ topic, keys: lostKeys.size }, 'pulls events the bus lost');
     if (lostKeys.size > FEW_KEYS) {
-      await pullRange(inbox, await producer.range(topic, Number(firstLost.position) - 1));
+      const events = await producer.range(topic, Number(firstLost.position) - 1);
+      await pullRange(inbox, events, careful);
       return true;
     }
     for (const key of lostKeys) await pull(inbox, key);
@@ -216,15 +220,21 @@ async function audit(inbox: Inbox, partitions: number, producer: ProducerLog): P
 }
 
 /** A bus that lost much is made good by the page, not by the key. */
-async function pullRange(inbox: Inbox, events: readonly CloudEvent[]): Promise<void> {
+async function pullRange(
+  inbox: Inbox,
+  events: readonly CloudEvent[],
+  careful: boolean,
+): Promise<void> {
   const byPartition = Map.groupBy(events, (event) => inbox.partitionOf(event.key));
   for (const [partition, ofPartition] of byPartition)
     for (let start = 0; start < ofPartition.length; start += BATCH) {
       const batch = ofPartition.slice(start, start + BATCH);
-      await applyInOrder(inbox, partition, batch).catch((error: unknown) => {
-        if (error instanceof Outage) throw error;
-        return handleCarefully(inbox, partition, batch);
-      });
+      if (careful) await handleCarefully(inbox, partition, batch);
+      else
+        await applyInOrder(inbox, partition, batch).catch((error: unknown) => {
+          if (error instanceof Outage) throw error;
+          return handleCarefully(inbox, partition, batch);
+        });
     }
 }
 

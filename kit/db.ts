@@ -80,7 +80,7 @@ function rfc3339(value: string): string {
 /** SQLSTATEs of a server that is away, full or stopping, and the errors of a broken socket. */
 const OUTAGE_CODES = new RegExp(
   '^(08...|57P0.|57014|53...|55P03|25P0[34]|25006|58030' +
-    '|ECONN\\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)$',
+    '|ECONN\\w+|EPIPE|ENOENT|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)$',
 );
 /** What the driver says without a code. */
 const OUTAGE_TEXTS = new RegExp(

@@ -55,6 +55,19 @@ export class Outage extends Error {
   }
 }
 
+/** Content that does not fit, with every fault. */
+export function invalidBody(faults: readonly Fault[]): Refusal {
+  return new Refusal(422, 'invalid_body', sentenceOf(faults), { faults });
+}
+
+/** The first fault as a sentence, for whoever reads no further. */
+export function sentenceOf([first, ...others]: readonly Fault[]): string {
+  if (first === undefined) return 'The request does not fit its schema.';
+  const where = first.pointer === '' ? 'The body' : first.pointer.slice(0, 200);
+  const more = others.length === 0 ? '' : `, and ${others.length} more; see errors`;
+  return `${where} ${first.detail}${more}.`;
+}
+
 /** For what cannot happen unless the code is wrong. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Assertion failed: ${message}`);

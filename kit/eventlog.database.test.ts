@@ -45,7 +45,7 @@ async function number(db: Database, writing: AbortSignal): Promise<void> {
 
 /** A lease that everybody gets: relays that should take turns compete instead. */
 const everybody: Leases = {
-  hold: (name, work) => startLoop(name, silent, work),
+  hold: (name, work) => startLoop(name, silent, (signal) => work(signal, false)),
   stop: async () => {},
 };
 

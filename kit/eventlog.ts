@@ -3,6 +3,7 @@
  * positions, the relay publishes in position order (ADR 0003). Consumers pull from here what the
  * bus has lost.
  */
+import { deleteBite } from './bites.ts';
 import type { Bus, CloudEvent, OutgoingEvent } from './bus/port.ts';
 import { monotonicMs, sleep } from './clock.ts';
 import type { Database, Queryable, Tx } from './db.ts';
@@ -248,16 +249,18 @@ export function envelope(topic: string, row: LogRow): CloudEvent {
 }
 
 /**
- * Deletes published events older than the retention, the oldest 5,000 at a time. Only those are
- * looked at: a condition on time alone would read the whole log to find that nothing is due.
+ * Deletes published events older than the retention, the oldest 5,000 at a time; true: there may
+ * be more. Only those are looked at: a condition on time alone would read the whole log to find
+ * that nothing is due.
  */
-export async function trimLog(db: Database, retentionDays: number): Promise<void> {
-  await db.query(
+export function trimLog(db: Database, retentionDays: number): Promise<boolean> {
+  return deleteBite(
+    db,
     `delete from log where position <= (
        select max(oldest.position) from (
          select position, time from log
-         where position is not null order by position limit 5000) oldest
-       where oldest.time < now() - make_interval(days => $1)
+         where position is not null order by position limit $1) oldest
+       where oldest.time < now() - make_interval(days => $2)
          and oldest.position <= (select published from log_head))`,
     [retentionDays],
   );

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Outage } from './errors.ts';
 import { gather } from './gather.ts';
 
 const options = {
@@ -26,7 +27,7 @@ const turn = () => new Promise((done) => setImmediate(done));
 
 test('calls of one turn share a run; those that arrive meanwhile share the next', async () => {
   const { runs, run } = held();
-  const call = gather(run, () => false, options);
+  const call = gather(run, options);
   const first = [1, 2, 3].map(call);
   expect(runs).toEqual([]);
   await turn();
@@ -44,7 +45,7 @@ test('calls of one turn share a run; those that arrive meanwhile share the next'
 
 test('callers who ask again at once come to share two runs evenly', async () => {
   const { runs, run } = held();
-  const call = gather(run, () => false, { ...options, maxBatch: 100 });
+  const call = gather(run, { ...options, maxBatch: 100 });
   const again = (n: number): void => void call(n).then(() => setImmediate(again, n));
   again(1);
   await turn();
@@ -59,7 +60,7 @@ test('callers who ask again at once come to share two runs evenly', async () => 
 
 test('no more flights at once than allowed', async () => {
   const { runs, run } = held();
-  const call = gather(run, () => false, { ...options, flights: 2 });
+  const call = gather(run, { ...options, flights: 2 });
   const answers = Promise.all([1, 2, 3, 4, 5, 6, 7, 8, 9].map(call));
   await turn();
   expect(runs).toHaveLength(2);
@@ -72,9 +73,25 @@ test('no more flights at once than allowed', async () => {
   expect(await answers).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90]);
 });
 
+test('few calls wait for the rest between two runs, many do not', async () => {
+  const sizes: number[] = [];
+  const run = async (inputs: readonly number[]) => {
+    sizes.push(inputs.length);
+    return inputs;
+  };
+  const call = gather(run, { ...options, few: { below: 3, restMs: 60 } });
+  await call(1);
+  const beganMs = performance.now();
+  await Promise.all([2, 3].map(call));
+  expect(performance.now() - beganMs).toBeGreaterThan(50);
+  await Promise.all([4, 5, 6].map(call));
+  expect(performance.now() - beganMs).toBeLessThan(100);
+  expect(sizes.slice(0, 2)).toEqual([1, 2]);
+});
+
 test('one more than may wait is refused', async () => {
   const { runs, run } = held();
-  const call = gather(run, () => false, { ...options, maxWaiting: 1 });
+  const call = gather(run, { ...options, maxWaiting: 1 });
   const first = call(1);
   await turn();
   const second = call(2);
@@ -97,7 +114,7 @@ describe('a batch that fails', () => {
       fc.asyncProperty(
         fc.array(fc.integer({ min: -3, max: 9 }), { maxLength: 20 }),
         async (inputs) => {
-          const call = gather(failing, () => false, options);
+          const call = gather(failing, options);
           const results = await Promise.allSettled(inputs.map(call));
           expect(
             results.map((result) => (result.status === 'fulfilled' ? result.value : 'no')),
@@ -107,17 +124,31 @@ describe('a batch that fails', () => {
     );
   });
 
-  test('fails whole, and runs once, when the error is everybody’s', async () => {
+  test('fails whole, and runs once, when the error is everybody’s: an outage', async () => {
     const { runs, run } = held();
-    const call = gather(run, (error) => (error as Error).message === 'outage', options);
+    const call = gather(run, options);
     const results = Promise.allSettled([1, 2, 3].map(call));
     await turn();
-    runs[0]!.end(new Error('outage'));
+    runs[0]!.end(new Outage('database', 'away'));
     expect((await results).map(({ status }) => status)).toEqual([
       'rejected',
       'rejected',
       'rejected',
     ]);
     expect(runs).toHaveLength(1);
+  });
+
+  test('fails alone for whom somebody else holds a lock', async () => {
+    const { runs, run } = held();
+    const call = gather(run, options);
+    const results = Promise.allSettled([1, 2].map(call));
+    await turn();
+    const locked = new Outage('database', 'lock timeout', { cause: { code: '55P03' } });
+    runs[0]!.end(locked);
+    await turn();
+    runs[1]!.end(locked);
+    await turn();
+    runs[2]!.end();
+    expect((await results).map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
   });
 });

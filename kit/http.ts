@@ -11,10 +11,11 @@ import Fastify, {
 } from 'fastify';
 import type { ErrorObject } from 'ajv';
 import { monotonicMs } from './clock.ts';
+import { isCrowded, limitConnections } from './connections.ts';
 import { DEADLINE_HEADER, deadlineIn } from './deadline.ts';
-import { Outage, Refusal, toProblem } from './errors.ts';
+import { Outage, Refusal, invalidBody, sentenceOf, toProblem } from './errors.ts';
 import { hungUpSignal } from './hang-ups.ts';
-import { idempotencyKeyOf } from './idempotency.ts';
+import { idempotencyKeyOf, type IdempotencyKey } from './idempotency.ts';
 import {
   IDENTITY_HEADER,
   ORIGIN_HEADER,
@@ -31,7 +32,7 @@ import {
   compileBody,
   compileParameters,
   createValidators,
-  faultOf,
+  faultsOf,
   refuseAmbiguousQuery,
   repeatableIn,
   type Query,
@@ -47,11 +48,9 @@ declare module 'fastify' {
 
 const BODY_LIMIT = 1024 * 1024;
 const REQUEST_MS = 30_000;
-/** Idle ones included: each costs some 10 kB, and what waits longer than 65 s is closed. */
-const MAX_CONNECTIONS = 10_000;
 
 /** A server without routes. `log` is the process's logger. */
-export function createServer(log: Logger): FastifyInstance {
+export function createServer(log: Logger, maxConnections?: number): FastifyInstance {
   const validators = createValidators();
   const app = Fastify({
     loggerInstance: log as never,
@@ -76,7 +75,7 @@ export function createServer(log: Logger): FastifyInstance {
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? compileBody : compileParameters)(validators, schema as object),
   );
-  app.server.maxConnections = MAX_CONNECTIONS;
+  limitConnections(app.server, maxConnections);
   // Expectations other than 100-continue may be passed over (RFC 9110, 10.1.1). Node answers 417.
   app.server.on('checkExpectation', (request, response) =>
     app.server.emit('request', request, response),
@@ -102,6 +101,7 @@ const JSON_TYPE = /^application\/json(?: *; *charset="?utf-8"?)?$/i;
 function refuseBadEnvelope(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   request.startedMs = monotonicMs();
   reply.header('x-request-id', request.id);
+  if (isCrowded(request.server.server)) reply.raw.shouldKeepAlive = false;
   const { headers, method } = request.raw;
   if (method === 'GET' || method === 'HEAD') return done();
   if (headers['content-encoding'] !== undefined)
@@ -177,12 +177,10 @@ function refusalOf(error: Error | FastifyError, request: FastifyRequest): unknow
   const { validation, validationContext, code, statusCode } = error as Validated;
   if (validation !== undefined) {
     const part = validationContext ?? 'body';
-    const faults = (validation as unknown as ErrorObject[])
-      .slice(0, 50)
-      .map((e) => faultOf(e, part));
-    const detail = 'The request does not fit its schema; see errors.';
-    if (part === 'params') return new Refusal(400, 'invalid_path', detail, { faults });
-    return new Refusal(422, part === 'body' ? 'invalid_body' : 'invalid_query', detail, { faults });
+    const faults = faultsOf(validation as ErrorObject[], part);
+    if (part === 'body') return invalidBody(faults);
+    const [status, refused] = part === 'params' ? [400, 'invalid_path'] : [422, 'invalid_query'];
+    return new Refusal(status, refused, sentenceOf(faults), { faults });
   }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(request);
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
@@ -275,24 +273,16 @@ type AnyCall = Call<never, never, never>;
 function callOf<Context>(
   request: FastifyRequest,
   entry: Route<Context>,
-  { service, signer, idempotencySecret }: MountOptions<Context>,
+  options: MountOptions<Context>,
 ): AnyCall {
+  const { service, signer } = options;
   const identity = identify(request, signer, service);
-  const target = entry.path.includes('{') ? request.url : '';
   return {
     params: request.params,
     query: request.query,
     body: request.body,
     identity,
-    idempotency:
-      entry.idempotent === true
-        ? idempotencyKeyOf(
-            request.headers['idempotency-key'],
-            `${identity.subject} ${service} ${entry.method} ${entry.path} ${target}`,
-            request.body ?? request.rawBody ?? null,
-            idempotencySecret,
-          )
-        : undefined,
+    idempotency: entry.idempotent === true ? keyOf(request, entry, options, identity) : undefined,
     headers: request.headers,
     rawBody: request.rawBody,
     deadline: deadlineIn(deadlineOf(request)),
@@ -305,6 +295,23 @@ function callOf<Context>(
     },
     log: request.log,
   } as unknown as AnyCall;
+}
+
+/** The Idempotency-Key: bound to caller and path, repeated with the same query and body. */
+function keyOf<Context>(
+  request: FastifyRequest,
+  { method, path, query, anyQuery }: Route<Context>,
+  { service, idempotencySecret }: MountOptions<Context>,
+  { subject }: Identity,
+): IdempotencyKey | undefined {
+  const target = path.includes('{') ? JSON.stringify(request.params).normalize('NFC') : '';
+  const body = request.body ?? request.rawBody ?? null;
+  return idempotencyKeyOf(
+    request.headers['idempotency-key'],
+    `${subject} ${service} ${method} ${path} ${target}`,
+    query === undefined || anyQuery === true ? [body] : [request.query ?? {}, body],
+    idempotencySecret,
+  );
 }
 
 /** A body that is text already is sent as it is; so are bytes, under the type that they name. */

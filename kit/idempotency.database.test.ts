@@ -34,7 +34,7 @@ afterAll(() => db.close());
 
 const secret = Buffer.from('a secret of the installation');
 const asked = (key: string, body: unknown = {}, scope = 'ada POST /things'): IdempotencyKey =>
-  idempotencyKeyOf(key, scope, body, secret)!;
+  idempotencyKeyOf(key, scope, [body], secret)!;
 
 /** A command that counts how often its effect happened. */
 function command(key: IdempotencyKey, effects: string[], fails = false) {

@@ -4,10 +4,10 @@ import { idempotencyKeyOf, judgeKept } from './idempotency.ts';
 
 const secret = Buffer.from('a secret of the installation');
 const keyOf = (body: unknown, header: string | string[] | undefined = 'k-1') =>
-  idempotencyKeyOf(header, 'caller operation', body, secret)!;
+  idempotencyKeyOf(header, 'caller operation', [body], secret)!;
 
 test('no header, no key', () => {
-  expect(idempotencyKeyOf(undefined, 'scope', {}, secret)).toBeUndefined();
+  expect(idempotencyKeyOf(undefined, 'scope', [], secret)).toBeUndefined();
 });
 
 test.each(['', ' ', 'a b', 'ä', 'a\tb', 'x'.repeat(256), '\u007f', 'a, b'])(
@@ -31,7 +31,7 @@ test('the fingerprint is one of the value, not of its spelling, and needs the se
   const print = keyOf({ a: 1, b: [{ c: 2, d: 3 }] }).fingerprint;
   expect(keyOf({ b: [{ d: 3, c: 2 }], a: 1 }).fingerprint).toEqual(print);
   expect(keyOf({ a: 1, b: [{ c: 2, d: 4 }] }).fingerprint).not.toEqual(print);
-  const other = idempotencyKeyOf('k-1', 'caller operation', { a: 1 }, Buffer.from('another'));
+  const other = idempotencyKeyOf('k-1', 'caller operation', [{ a: 1 }], Buffer.from('another'));
   expect(other!.fingerprint).not.toEqual(keyOf({ a: 1 }).fingerprint);
 });
 

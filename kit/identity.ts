@@ -87,10 +87,13 @@ function check(token: string, mac: (text: string) => string): Payload {
   return JSON.parse(Buffer.from(text, 'base64url').toString()) as Payload;
 }
 
+/** What a 401 says that it takes instead (RFC 9110, 15.5.2). */
+export const CHALLENGE = { 'www-authenticate': 'Bearer' } as const;
+
 /** The one answer to every kind of missing or bad credentials. */
 export function unauthenticated(): Refusal {
   return new Refusal(401, 'unauthenticated', 'A valid access token is needed.', {
-    headers: { 'www-authenticate': 'Bearer' },
+    headers: CHALLENGE,
   });
 }
 

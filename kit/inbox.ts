@@ -1,6 +1,6 @@
 /** How a consumer records events: in order per key, once, with their effect. See consumer.ts. */
 import type { CloudEvent } from './bus/port.ts';
-import type { Database, Tx } from './db.ts';
+import type { Database, Queryable, Tx } from './db.ts';
 import { Outage, Refusal } from './errors.ts';
 import { failpoint } from './failpoints.ts';
 import type { Logger } from './logger.ts';
@@ -12,6 +12,8 @@ export interface Inbox {
   readonly restMs?: number | undefined;
   readonly db: Database;
   readonly log: Logger;
+  /** Whether events of this type mean anything here. */
+  handles(type: string): boolean;
   handle(tx: Tx, type: string, events: readonly CloudEvent[]): Promise<void>;
   partitionOf(key: string): number;
   /** The key's events after a version, from the producer's log. */
@@ -22,7 +24,7 @@ export interface Inbox {
 const MAX_ATTEMPTS = 3;
 
 interface Sorted {
-  readonly fresh: CloudEvent[];
+  readonly fresh: readonly CloudEvent[];
   /** Later events of a parked key. */
   readonly behind: CloudEvent[];
   /** First version that is missing, by key. */
@@ -39,18 +41,15 @@ export async function applyInOrder(
   events: readonly CloudEvent[],
   firstOfKey = false,
 ): Promise<void> {
-  const last = events.at(-1);
-  if (last === undefined) return;
+  if (events.length === 0) return;
+  const meansNothing = !events.some(({ type }) => inbox.handles(type));
+  if (meansNothing && (await take(inbox, inbox.db, partition, events)) === undefined) return;
   const gaps = await inbox.db.transaction(async (tx) => {
-    // The cursor's row lock makes the partition's deliveries, pulls and replays take turns, and is
-    // there before the partition's first delivery: an audit may come first.
-    await tx.query(
-      `insert into cursors (topic, partition) values ($1, $2)
-       on conflict (topic, partition) do update
-       set position = greatest(cursors.position, $3), unfinished = 0, updated_at = now()`,
-      [inbox.topic, partition, last.position],
-    );
-    const sorted = await sort(inbox, tx, events, firstOfKey);
+    const known = await take(inbox, tx, partition, events);
+    const sorted =
+      known === undefined
+        ? { fresh: events, behind: [], gaps: new Map<string, number>() }
+        : sort(known, events, firstOfKey);
     for (const round of rounds(sorted.fresh)) {
       const types = new Map<string, CloudEvent[]>();
       for (const event of round) {
@@ -60,7 +59,7 @@ export async function applyInOrder(
       }
       for (const [type, ofType] of types) await handleTraced(inbox, tx, type, ofType);
     }
-    await remember(inbox, tx, sorted.fresh);
+    if (known !== undefined) await remember(inbox, tx, sorted.fresh);
     for (const event of sorted.behind)
       await park(inbox, tx, event, 'an earlier event of this key is parked', 0);
     await failpoint('consumer.before_commit');
@@ -82,11 +81,15 @@ async function handleTraced(inbox: Inbox, tx: Tx, type: string, events: readonly
     );
 }
 
-/** One event at a time, counted before it runs; what keeps failing is parked. */
+/**
+ * One event at a time, counted before it runs; what keeps failing is parked. `firstOfKey`: what
+ * came before the first of them is nowhere any more.
+ */
 export async function handleCarefully(
   inbox: Inbox,
   partition: number,
   events: readonly CloudEvent[],
+  firstOfKey = false,
 ): Promise<void> {
   for (const event of events) {
     for (;;) {
@@ -97,11 +100,11 @@ export async function handleCarefully(
       }
       try {
         await failpoint('consumer.singly.before_handle');
-        await applyInOrder(inbox, partition, [event]);
+        await applyInOrder(inbox, partition, [event], firstOfKey && event === events[0]);
         break;
       } catch (error) {
         if (error instanceof Outage) {
-          await forgetAttempts(inbox, event);
+          await forgetAttempts(inbox, event.key, event.version);
           throw error;
         }
         inbox.log.error(
@@ -113,29 +116,56 @@ export async function handleCarefully(
         break;
       }
     }
-    await forgetAttempts(inbox, event);
+    await forgetAttempts(inbox, event.key, event.version);
   }
 }
 
-async function sort(
+/** How far a key is known. */
+interface Known {
+  readonly key: string;
+  readonly version: number;
+  readonly parked: boolean;
+}
+
+/**
+ * Takes the partition's turn and records the batch, if each of its keys goes on without a gap from
+ * what is known; undefined then. Otherwise what is known of them, and nothing is recorded.
+ */
+async function take(
   inbox: Inbox,
-  tx: Tx,
+  db: Queryable,
+  partition: number,
   events: readonly CloudEvent[],
-  firstOfKey: boolean,
-): Promise<Sorted> {
-  const keys = [...new Set(events.map((event) => event.key))];
-  const rows = await tx.query<{ key: string; version: number; parked: boolean }>(
-    `select key, version, false as parked from inbox where topic = $1 and key = any($2)
-     union all
-     select key, max(version), true from dead_letters where topic = $1 and key = any($2)
-     group by key`,
-    [inbox.topic, keys],
+): Promise<readonly Known[] | undefined> {
+  const firsts = new Map<string, number | null>();
+  const lasts = new Map<string, number>();
+  for (const { key, version } of events) {
+    const last = lasts.get(key);
+    if (last === undefined) firsts.set(key, version);
+    else if (version !== last + 1) firsts.set(key, null);
+    lasts.set(key, version);
+  }
+  const [row] = await db.query<{ known: readonly Known[] | null }>(
+    'select take_events($1, $2, $3, $4, $5, $6) as known',
+    [
+      inbox.topic,
+      partition,
+      events.at(-1)?.position,
+      [...lasts.keys()],
+      [...firsts.values()],
+      [...lasts.values()],
+    ],
   );
+  return row?.known ?? undefined;
+}
+
+function sort(rows: readonly Known[], events: readonly CloudEvent[], firstOfKey: boolean): Sorted {
   const upTo = (parked: boolean) =>
     new Map(rows.filter((row) => row.parked === parked).map((row) => [row.key, row.version]));
   const versions = upTo(false);
   const parkedUpTo = upTo(true);
-  const sorted: Sorted = { fresh: [], behind: [], gaps: new Map() };
+  const fresh: CloudEvent[] = [];
+  const sorted: Sorted = { fresh, behind: [], gaps: new Map() };
   let first = firstOfKey;
   for (const event of events) {
     const { key, version } = event;
@@ -151,7 +181,7 @@ async function sort(
       sorted.behind.push(event);
     } else {
       versions.set(key, version);
-      sorted.fresh.push(event);
+      fresh.push(event);
     }
   }
   return sorted;
@@ -191,7 +221,9 @@ async function fill(inbox: Inbox, partition: number, key: string, known: number)
   const expired = first.version > known + 1;
   if (expired)
     inbox.log.warn({ topic: inbox.topic, key, known }, 'earlier events have left the log; goes on');
-  await applyInOrder(inbox, partition, events, expired);
+  // Each counted by itself: what fails is parked, and not the event that met the gap.
+  await forgetAttempts(inbox, key, first.version + 1);
+  await handleCarefully(inbox, partition, events, expired);
 }
 
 async function countAttempt(inbox: Inbox, event: CloudEvent): Promise<number> {
@@ -204,11 +236,12 @@ async function countAttempt(inbox: Inbox, event: CloudEvent): Promise<number> {
   return row?.attempts ?? 1;
 }
 
-async function forgetAttempts(inbox: Inbox, event: CloudEvent): Promise<void> {
-  await inbox.db.query('delete from deliveries where topic = $1 and key = $2 and version = $3', [
+/** Of this version of a key and of later ones, which did not have their turn. */
+async function forgetAttempts(inbox: Inbox, key: string, version: number): Promise<void> {
+  await inbox.db.query('delete from deliveries where topic = $1 and key = $2 and version >= $3', [
     inbox.topic,
-    event.key,
-    event.version,
+    key,
+    version,
   ]);
 }
 
@@ -221,7 +254,7 @@ async function giveUp(
 ): Promise<void> {
   await inbox.db.transaction(async (tx) => {
     await tx.query(
-      `update cursors set position = greatest(position, $3), unfinished = 0, updated_at = now()
+      `update cursors set position = greatest(position, $3), updated_at = now()
        where topic = $1 and partition = $2`,
       [inbox.topic, partition, event.position],
     );

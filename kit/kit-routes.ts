@@ -1,10 +1,11 @@
 /** Routes that every service has: its log for consumers, its document, its dead letters. */
-import type { Database } from './db.ts';
+import type { Database, Tx } from './db.ts';
 import { Refusal } from './errors.ts';
 import { LOG_PAGE, readLog, readLogHeads, readLogOfKey } from './eventlog.ts';
+import { claimKey, findKept, keepAnswer, type IdempotencyKey } from './idempotency.ts';
 import { replayKey, type Inbox } from './inbox.ts';
 import { describeRoutes } from './openapi.ts';
-import { route, type Route } from './route.ts';
+import { route, type Reply, type Route } from './route.ts';
 import { Identifier, Nullable, OneOf, Timestamp, Type } from './schema.ts';
 import type { Service } from './service.ts';
 import { wakeTasks } from './tasks.ts';
@@ -118,12 +119,13 @@ function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database):
         { topic: Identifier(64), key: Identifier(200) },
         { additionalProperties: false },
       ),
+      idempotent: true,
       replies: { 200: Type.Object({ replayed: Type.Integer() }) },
       refusals: {
         '404 unknown_topic': 'the service consumes no such topic',
         '409 replay_failed': 'it failed again',
       },
-      async handle({ body }) {
+      async handle({ body, idempotency }) {
         const inbox = inboxes.get(body.topic);
         if (inbox === undefined)
           throw new Refusal(
@@ -131,7 +133,10 @@ function deadLetterRoutes({ service, inboxes }: KitRoutesOptions, db: Database):
             'unknown_topic',
             `${service.name} consumes no topic ${body.topic}.`,
           );
-        return { status: 200, body: { replayed: await replayKey(inbox, body.key) } };
+        const kept = idempotency === undefined ? undefined : await findKept(db, idempotency);
+        // Each event has its own transaction; who asks again after a crash has the rest handled.
+        const replayed = kept === undefined ? await replayKey(inbox, body.key) : 0;
+        return answerOnce(db, idempotency, async () => ({ replayed }));
       },
     }),
   ];
@@ -174,16 +179,35 @@ function deadTaskRoutes({ service }: KitRoutesOptions, db: Database): Route<neve
         { kind: Identifier(64), key: Identifier(200) },
         { additionalProperties: false },
       ),
+      idempotent: true,
       replies: { 200: Type.Object({ retried: Type.Integer() }) },
-      async handle({ body }) {
-        const rows = await db.query(
-          `update tasks set state = 'waiting', attempts = 0, run_at = now()
-           where kind = $1 and key = $2 and state = 'dead' returning id`,
-          [body.kind, body.key],
-        );
-        wakeTasks(body.kind);
-        return { status: 200, body: { retried: rows.length } };
+      async handle({ body, idempotency }) {
+        return answerOnce(db, idempotency, async (tx) => {
+          const rows = await tx.query(
+            `update tasks set state = 'waiting', attempts = 0, run_at = now()
+             where kind = $1 and key = $2 and state = 'dead' returning id`,
+            [body.kind, body.key],
+          );
+          tx.onCommit(() => wakeTasks(body.kind));
+          return { retried: rows.length };
+        });
       },
     }),
   ];
+}
+
+/** 200 with what was done, or the first answer under the same key. */
+function answerOnce(
+  db: Database,
+  idempotency: IdempotencyKey | undefined,
+  run: (tx: Tx) => Promise<object>,
+): Promise<Reply> {
+  return db.transaction(async (tx) => {
+    const kept = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
+    if (kept !== undefined)
+      return { status: 200, body: kept.response, headers: { 'idempotent-replayed': 'true' } };
+    const response = JSON.stringify(await run(tx));
+    if (idempotency !== undefined) await keepAnswer(tx, idempotency, { status: 200, response });
+    return { status: 200, body: response };
+  });
 }

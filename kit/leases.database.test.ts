@@ -22,8 +22,8 @@ async function ownerOf(name: string): Promise<string | undefined> {
 /** Works until it is told to stop, and says so. */
 function holder(name: string, log: string[], who: string) {
   const leases = openLeases(kit.open(), silent);
-  leases.hold(name, async (signal) => {
-    log.push(`${who} begins`);
+  leases.hold(name, async (signal, takenOver) => {
+    log.push(takenOver ? `${who} takes over` : `${who} begins`);
     while (!signal.aborted) await sleep(10, signal);
     log.push(`${who} ends`);
   });
@@ -68,6 +68,7 @@ describe('a holder', () => {
     await until(() => log.length === 1);
     const waited = monotonicMs() - from;
     await leases.stop();
+    expect(log).toEqual(['b takes over', 'b ends']);
     expect(waited).toBeGreaterThan(1500);
     expect(waited).toBeLessThan(5000);
   });
@@ -100,6 +101,24 @@ describe('a holder', () => {
     const other = holder('cut off', log, 'b');
     await until(() => log.length >= 3);
     await Promise.all([leases.stop(), other.stop()]);
-    expect(log.slice(0, 3)).toEqual(['a begins', 'a ends', 'b begins']);
+    expect(log.slice(0, 3)).toEqual(['a begins', 'a ends', 'b takes over']);
+  });
+
+  test('whose work fails lets it go; one that ends in it is followed with care', async () => {
+    const log: string[] = [];
+    const leases = openLeases(kit.open(), silent);
+    leases.hold('failing', async (signal, takenOver) => {
+      log.push(takenOver ? 'a takes over' : 'a begins');
+      if (log.length < 3) throw new Error('the work failed');
+      while (!signal.aborted) await sleep(10, signal);
+      throw new Error('the work is not done');
+    });
+    await until(() => log.length === 3, 2500);
+    await leases.stop();
+    expect(await ownerOf('failing')).toBeDefined();
+    const other = holder('failing', log, 'b');
+    await until(() => log.length === 4, 5000);
+    await other.stop();
+    expect(log).toEqual(['a begins', 'a begins', 'a begins', 'b takes over', 'b ends']);
   });
 });

@@ -12,11 +12,15 @@ import { startLoop, type Stop } from './loop.ts';
 export interface Leases {
   /**
    * Keeps trying to hold the lease; while it is held, runs the work, which must return soon after
-   * its signal aborts (lost lease or stop).
+   * its signal aborts (lost lease or stop). Work that throws when it is stopped keeps the lease, so
+   * that the next process finds it taken over.
    */
-  hold(name: string, work: (signal: AbortSignal) => Promise<void>): Stop;
+  hold(name: string, work: LeasedWork): Stop;
   stop: Stop;
 }
+
+/** `takenOver`: the holder before, another process, fell silent and may have died of this work. */
+export type LeasedWork = (signal: AbortSignal, takenOver: boolean) => Promise<void>;
 
 const LEASE = "interval '3 seconds'";
 const RENEW_MS = 1000;
@@ -44,14 +48,16 @@ export function openLeases(db: Database, log: Logger): Leases {
     }
   });
 
-  const acquire = async (name: string): Promise<boolean> => {
-    const rows = await db.query(
-      `insert into leases (name, owner, until) values ($1, $2, now() + ${LEASE})
+  /** Undefined: somebody else holds it. */
+  const acquire = async (name: string): Promise<{ takenOver: boolean } | undefined> => {
+    const rows = await db.query<{ before: string | null }>(
+      `with before as (select owner from leases where name = $1 and until <= now())
+       insert into leases (name, owner, until) values ($1, $2, now() + ${LEASE})
        on conflict (name) do update set owner = excluded.owner, until = excluded.until
-       where leases.until <= now() returning name`,
+       where leases.until <= now() returning (select owner from before) as before`,
       [name, owner],
     );
-    return rows.length === 1;
+    return rows[0] && { takenOver: rows[0].before !== null && rows[0].before !== owner };
   };
 
   const release = (name: string) =>
@@ -60,17 +66,22 @@ export function openLeases(db: Database, log: Logger): Leases {
   return {
     hold(name, work) {
       const stop = startLoop(`${db.service} ${name}`, log, async (signal) => {
-        if (!(await acquire(name))) return sleep(RENEW_MS, signal);
+        const lease = await acquire(name);
+        if (lease === undefined) return sleep(RENEW_MS, signal);
         const lost = new AbortController();
         const abort = () => lost.abort();
         signal.addEventListener('abort', abort, { once: true });
         held.set(name, lost);
+        let unfinished = false;
         try {
-          if (!signal.aborted) await work(lost.signal);
+          if (!signal.aborted) await work(lost.signal, lease.takenOver);
+        } catch (error) {
+          unfinished = signal.aborted;
+          throw error;
         } finally {
           signal.removeEventListener('abort', abort);
           held.delete(name);
-          await release(name).catch(() => {});
+          if (!unfinished) await release(name).catch(() => {});
         }
       });
       stops.push(stop);

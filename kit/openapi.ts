@@ -41,7 +41,7 @@ const PROBLEMS: Readonly<Record<number, { text: string; codes: readonly string[]
 const IDEMPOTENCY_REFUSALS: Readonly<Record<string, string>> = {
   '400 invalid_idempotency_key': 'the Idempotency-Key is not 1 to 255 visible ASCII characters',
   '409 request_in_progress': 'the first request with this Idempotency-Key is still running',
-  '422 idempotency_key_reused': 'the Idempotency-Key came with another body before',
+  '422 idempotency_key_reused': 'the Idempotency-Key came with another request before',
 };
 
 /** The published part of a service's routes. */
@@ -146,7 +146,7 @@ function parametersOf(entry: Route<never>): unknown[] {
     name: 'Idempotency-Key',
     in: 'header',
     required: false,
-    description: 'Repeats with the same key and body get the first answer again, for 24 h.',
+    description: 'Repeats of a request with the same key get the first answer again, for 24 h.',
     schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]{1,255}$' },
   };
   return [

@@ -33,6 +33,17 @@ export function decodeCursor(secret: Buffer, scope: string, cursor: string): str
   return position;
 }
 
+/** Rows that were read with one too many, without it; and the cursor of the page after them. */
+export function cutPage<Row>(
+  rows: readonly Row[],
+  size: number,
+  cursorOf: (last: Row) => string,
+): { shown: Row[]; next: string | null } {
+  const last = rows[size - 1];
+  const next = rows.length > size && last !== undefined ? cursorOf(last) : null;
+  return { shown: rows.slice(0, size), next };
+}
+
 function macOf(secret: Buffer, scope: string, position: string): string {
   return createHmac('sha256', secret)
     .update(`${scope}\n${position}`)
@@ -44,8 +55,11 @@ function macOf(secret: Buffer, scope: string, position: string): string {
 export function offsetOf(page: number, pageSize: number): number {
   const offset = (page - 1) * pageSize;
   if (offset > MAX_OFFSET)
-    throw new Refusal(422, 'page_too_deep', `Pages reach ${MAX_OFFSET} rows; go on by cursor.`, {
-      faults: [{ pointer: '?page', detail: `must stay within the first ${MAX_OFFSET} rows` }],
-    });
+    throw new Refusal(
+      422,
+      'page_too_deep',
+      `Pages reach ${MAX_OFFSET} rows; narrow the list, or follow its cursor if it has one.`,
+      { faults: [{ pointer: '?page', detail: `must stay within the first ${MAX_OFFSET} rows` }] },
+    );
   return offset;
 }

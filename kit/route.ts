@@ -69,8 +69,10 @@ export interface Route<Context = never> {
   readonly replies: Readonly<Record<number, TSchema | { description: string }>>;
   /** Refusals it may answer, as `status code: when`, beyond the ones that every route has. */
   readonly refusals?: Readonly<Record<string, string>>;
-  /** Whether Idempotency-Key is honoured. */
+  /** Whether Idempotency-Key is honoured; a repeat has the same path, query and body. */
   readonly idempotent?: boolean;
+  /** The query says how to answer, not what to do: a repeat may come with another one. */
+  readonly anyQuery?: boolean;
   /** Keep the raw bytes (signed callbacks); any JSON content type rule still holds. */
   readonly rawBody?: boolean;
   /** Takes an upload instead of JSON. */

@@ -2,12 +2,17 @@
 import { Type, type Static, type TSchema } from 'typebox';
 export { Type, type Static, type TSchema };
 
+/** A pattern, and what a value that does not match it is told: that it must … */
+export function matching(pattern: string, must: string) {
+  return { pattern, 'x-must': must };
+}
+
 /** Text of 1 to `max` code points without control characters. */
 export function Text(max: number, options: { description?: string; examples?: string[] } = {}) {
   return Type.String({
     minLength: 1,
     maxLength: max,
-    pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+    ...matching('^[^\\u0000-\\u001f\\u007f]*$', 'hold no control characters'),
     ...options,
   });
 }
@@ -16,12 +21,15 @@ const IDENTIFIER =
   '(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f' +
   '\\u202a-\\u202e\\u2060-\\u2069\\ufeff]*(?<!\\s)$';
 
+const VISIBLE = 'neither begin nor end with white space nor hold invisible characters';
+
 /**
  * An identifier a client chose: 1 to `max` code points, no white space at the ends, no control,
  * direction-changing or zero-width characters. Services normalise it to NFC.
  */
 export function Identifier(max = 128, options: { description?: string; examples?: string[] } = {}) {
-  return Type.String({ minLength: 1, maxLength: max, pattern: `^${IDENTIFIER}`, ...options });
+  const match = matching(`^${IDENTIFIER}`, VISIBLE);
+  return Type.String({ minLength: 1, maxLength: max, ...match, ...options });
 }
 
 /** An identifier that stands in a path, where `/` and a mere `.` or `..` mean something else. */
@@ -29,8 +37,8 @@ export function PathIdentifier(
   max = 128,
   options: { description?: string; examples?: string[] } = {},
 ) {
-  const pattern = `^(?!\\.{1,2}$|[^/]*/)${IDENTIFIER}`;
-  return Type.String({ minLength: 1, maxLength: max, pattern, ...options });
+  const match = matching(`^(?!\\.{1,2}$|[^/]*/)${IDENTIFIER}`, `hold no "/", and ${VISIBLE}`);
+  return Type.String({ minLength: 1, maxLength: max, ...match, ...options });
 }
 
 /**
@@ -41,7 +49,10 @@ export function EmailAddress(options: { description?: string } = {}) {
   const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
   return Type.String({
     maxLength: 254,
-    pattern: `^[A-Za-z0-9.!#$%&'*+/=?^_\`{|}~-]{1,64}@${label}(?:\\.${label})*$`,
+    ...matching(
+      `^[A-Za-z0-9.!#$%&'*+/=?^_\`{|}~-]{1,64}@${label}(?:\\.${label})*$`,
+      'be an e-mail address such as ada@example.com',
+    ),
     examples: ['ada@example.com'],
     ...options,
   });
@@ -52,7 +63,7 @@ export function PhoneNumber(options: { description?: string } = {}) {
   return Type.String({
     minLength: 3,
     maxLength: 32,
-    pattern: '^\\+?[0-9(][0-9 ()./-]*$',
+    ...matching('^\\+?[0-9(][0-9 ()./-]*$', 'be a telephone number such as +1 555 0100'),
     examples: ['+1 555 0100'],
     ...options,
   });
@@ -70,9 +81,11 @@ export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 33
 
 /** A moment in a query, as people write it; kit/moments.ts reads it. */
 export const Moment = Type.String({
-  pattern:
+  ...matching(
     '^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?' +
-    '([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+      '([Zz]|[+ -]\\d{2}:?\\d{2})?)?$',
+    'be a date or RFC 3339 time such as 2026-01-02T15:04:05Z',
+  ),
   maxLength: 40,
   description: 'RFC 3339 time, or a date (its first moment, UTC).',
   examples: ['2026-01-02'],
@@ -114,3 +127,14 @@ export const pagingQuery = {
     Type.String({ minLength: 1, maxLength: 400, description: 'next_cursor of an earlier page' }),
   ),
 };
+
+/** What such a list says of the page beside its items. */
+export function pageReply(cursor: { description?: string; examples?: string[] } = {}) {
+  return {
+    total: Type.Integer({ description: 'Exact to 10 000.' }),
+    total_is_estimate: Type.Optional(Type.Boolean()),
+    page: Type.Integer(),
+    page_size: Type.Integer(),
+    next_cursor: Nullable(Type.String(cursor)),
+  };
+}

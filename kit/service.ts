@@ -30,7 +30,8 @@ export interface ServiceContext<Settings = unknown> {
 export interface Sweep<Context> {
   readonly name: string;
   readonly everyMs: number;
-  run(context: Context): Promise<void>;
+  /** True: a bite is done and more is left, so that it runs again at once. */
+  run(context: Context): Promise<boolean | void>;
 }
 
 export interface ServiceDefinition<Table extends SettingsTable, Context> {

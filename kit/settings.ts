@@ -25,11 +25,13 @@ export interface Configuration {
 /**
  * Parses everything, or throws one ConfigurationFault with every fault.
  * @param databaseUrl used where DATABASE_URL is not set (the embedded database)
+ * @param otherFaults what is wrong with settings of programs that are started along
  */
 export function configure(
   services: readonly Service[],
   environment: Environment,
   databaseUrl?: string,
+  otherFaults: readonly string[] = [],
 ): Configuration {
   const faults: string[] = [];
   const given = parseSettings(platformSettings, environment, faults);
@@ -54,6 +56,7 @@ export function configure(
       faults.push(...(service.check?.(values, platform) ?? []));
   }
   const urls = databaseUrlsOf(services, environment, platform.databaseUrl ?? databaseUrl, faults);
+  faults.push(...otherFaults);
   if (faults.length > 0) throw new ConfigurationFault(faults);
   const secret =
     platform.secret === '' ? secretOf(given.secret, platform.dataDir) : platform.secret;

@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { monotonicMs } from './clock.ts';
+import { isCrowded } from './connections.ts';
 import { observeAnswer } from './http.ts';
 import { IDENTITY_HEADER, type Identity, type IdentitySigner, type Role } from './identity.ts';
 import { requestIdOf } from './raw-requests.ts';
@@ -25,7 +26,11 @@ export interface Shortcut<Context> {
   readonly path: string;
   readonly access: readonly Role[];
   /** Undefined: the usual way. The parameter consists of letters, digits and `_.:-`. */
-  answer(parameter: string, identity: Identity, context: Context): Promise<QuickReply | undefined>;
+  answer(
+    parameter: string,
+    identity: Identity,
+    context: Context,
+  ): Promise<QuickReply | undefined> | undefined;
 }
 
 /** What an entrance says of a request without having to ask anybody. */
@@ -59,7 +64,8 @@ export function installShortcuts(app: FastifyInstance, options: ShortcutOptions)
   const { server } = app;
   const [usual] = server.listeners('request') as Handler[];
   if (usual === undefined || options.shortcuts.length === 0 || isTracing()) return;
-  const takes = options.shortcuts.map((bound) => createTake(bound, options, usual));
+  const crowded = () => isCrowded(server);
+  const takes = options.shortcuts.map((bound) => createTake(bound, options, usual, crowded));
   server.removeListener('request', usual);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     for (const take of takes) if (take(request, response)) return;
@@ -74,6 +80,7 @@ function createTake(
   { service, shortcut, context }: BoundShortcut,
   { entrance, signer, isOpen }: ShortcutOptions,
   usual: Handler,
+  crowded: () => boolean,
 ): Take {
   const { path, access } = shortcut;
   const [before = '', after = ''] = path.split(/\{\w+\}/);
@@ -87,10 +94,13 @@ function createTake(
     const identity = recognise(request);
     if (!identity?.roles.some((role) => access.includes(role))) return false;
     const beganMs = monotonicMs();
-    shortcut.answer(parameter, identity, context as never).then(
+    const answer = shortcut.answer(parameter, identity, context as never);
+    if (answer === undefined) return false;
+    answer.then(
       (reply) => {
         const fields = reply === undefined ? undefined : admit(identity);
         if (reply === undefined || fields === undefined) return usual(request, response);
+        if (crowded()) response.shouldKeepAlive = false;
         response.writeHead(reply.status, [
           'x-request-id',
           requestIdOf(request),

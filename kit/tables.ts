@@ -74,16 +74,53 @@ const STATEMENTS = [
     updated_at timestamptz not null default now(),
     primary key (topic, key)
   ) with (fillfactor = 80)`,
-  // Partition -1 holds how far the topic has been audited against the producer's log. A batch is
-  // counted as unfinished before it is handled, and cleared with its effect.
+  // Partition -1 holds how far the topic has been audited against the producer's log.
   `create table cursors (
     topic text not null,
     partition integer not null,
     position bigint not null default 0,
-    unfinished integer not null default 0,
     updated_at timestamptz not null default now(),
     primary key (topic, partition)
   ) with (fillfactor = 50)`,
+  // Begins a batch: moves the cursor, and records every key's last version if each key goes on
+  // where the inbox left it. Returns null then; otherwise records no version and returns what is
+  // known of the keys. The cursor's row lock makes the partition's deliveries, pulls and replays
+  // take turns, and is there before the partition's first delivery: an audit may come first.
+  // Several statements, because the inbox must be read in a snapshot taken after the lock was got.
+  `create function take_events(
+    the_topic text, the_partition integer, upto bigint,
+    keys text[], firsts integer[], lasts integer[]
+  ) returns json
+  language plpgsql as $$
+  declare
+    goes_on boolean;
+  begin
+    insert into cursors (topic, partition) values (the_topic, the_partition)
+    on conflict (topic, partition) do update
+    set position = greatest(cursors.position, upto), updated_at = now();
+    select bool_and(coalesce(e.first = coalesce(i.version, 0) + 1 and d.key is null, false))
+    into goes_on
+    from unnest(keys, firsts) as e(key, first)
+    left join inbox i on i.topic = the_topic and i.key = e.key
+    left join lateral (
+      select d.key from dead_letters d where d.topic = the_topic and d.key = e.key limit 1
+    ) d on true;
+    if goes_on then
+      insert into inbox (topic, key, version)
+      select the_topic, e.key, e.last from unnest(keys, lasts) as e(key, last)
+      on conflict (topic, key) do update set version = excluded.version, updated_at = now();
+      return null;
+    end if;
+    return (
+      select coalesce(json_agg(known), '[]') from (
+        select key, version, false as parked from inbox
+        where topic = the_topic and key = any(keys)
+        union all
+        select key, max(version), true from dead_letters
+        where topic = the_topic and key = any(keys) group by key
+      ) known
+    );
+  end $$`,
   // Attempts at an event that is handled on its own, counted before each, because the one that
   // fails may take its process with it.
   `create table deliveries (

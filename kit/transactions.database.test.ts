@@ -168,9 +168,12 @@ describe('an outage', () => {
     await holding;
   });
 
-  test('is a server that is not there', async () => {
+  test.each([
+    ['port', 'postgres://nobody@127.0.0.1:9/none'],
+    ['socket', 'postgres://nobody@localhost/none?host=/nowhere'],
+  ])('is a server that is not there, by %s', async (_by, url) => {
     const nowhere = openDatabase({
-      url: 'postgres://nobody@127.0.0.1:9/none',
+      url,
       service: 'accounts',
       poolSize: 1,
       onError: () => {},

@@ -22,6 +22,7 @@ function createValidator(allErrors: boolean): Ajv {
     removeAdditional: false,
     strictNumbers: true,
     strict: false,
+    verbose: allErrors,
   });
   addFormats.default(ajv);
   return ajv;
@@ -117,24 +118,50 @@ export function refuseAmbiguousQuery(query: Query, many: ReadonlySet<string>): v
   }
 }
 
+/** More are not told. */
+const MAX_FAULTS = 50;
+
+/** The faults of a request, each once: what may also be null is told what else it must be. */
+export function faultsOf(errors: readonly ErrorObject[], part: string): Fault[] {
+  return errors
+    .filter(({ keyword, params }) => {
+      const { type } = params as { type?: unknown };
+      return keyword !== 'anyOf' && !(keyword === 'type' && type === 'null');
+    })
+    .slice(0, MAX_FAULTS)
+    .map((error) => faultOf(error, part));
+}
+
 /** A fault as problem details name it. */
-export function faultOf(error: ErrorObject, part: string): Fault {
-  const below = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1');
-  let path = error.instancePath;
-  let detail = error.message ?? 'is not valid';
-  const { additionalProperty, missingProperty, allowedValues } = error.params as {
-    additionalProperty?: string;
-    missingProperty?: string;
-    allowedValues?: string[];
-  };
-  if (additionalProperty !== undefined) {
-    path += `/${below(additionalProperty)}`;
-    detail = 'is not a known field';
-  } else if (missingProperty !== undefined) {
-    path += `/${below(missingProperty)}`;
-    detail = 'is required';
-  } else if (allowedValues !== undefined) detail = `must be one of ${allowedValues.join(', ')}`;
+function faultOf(error: ErrorObject, part: string): Fault {
+  const { additionalProperty, missingProperty } = error.params as Params;
+  const below = additionalProperty ?? missingProperty;
+  const path =
+    error.instancePath +
+    (below === undefined ? '' : `/${below.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  const detail = detailOf(error, part);
   if (part === 'body') return { pointer: path, detail };
   const name = path.slice(1);
   return { pointer: part === 'params' ? `{${name}}` : `?${name}`, detail };
+}
+
+interface Params {
+  readonly additionalProperty?: string;
+  readonly missingProperty?: string;
+  readonly allowedValues?: readonly string[];
+  readonly limit?: number;
+  readonly format?: string;
+}
+
+function detailOf({ keyword, params, parentSchema, message }: ErrorObject, part: string): string {
+  const { allowedValues, limit, format } = params as Params;
+  const must: unknown = parentSchema?.['x-must'];
+  if (keyword === 'additionalProperties')
+    return part === 'body' ? 'is not a known field' : 'is not a known parameter';
+  if (keyword === 'required') return 'is required';
+  if (keyword === 'minLength' && limit === 1) return 'must not be empty';
+  if (keyword === 'pattern' && typeof must === 'string') return `must ${must}`;
+  if (format === 'date-time') return 'must be an RFC 3339 time such as 2026-01-02T15:04:05Z';
+  if (allowedValues !== undefined) return `must be one of ${allowedValues.join(', ')}`;
+  return message ?? 'is not valid';
 }

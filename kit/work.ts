@@ -38,6 +38,7 @@ export function startWork(running: Running, configuration: Configuration): Stop 
       restMs: consumer.restMs,
       db,
       log,
+      handles: (type) => type in handlers,
       handle: (tx, type, events) => handlers[type]?.(tx, events, context) ?? Promise.resolve(),
       partitionOf: (key) => partitionOf(key, bus.partitions),
       missing: (key, afterVersion) => producer.ofKey(consumer.topic, key, afterVersion),
@@ -58,8 +59,8 @@ export function startWork(running: Running, configuration: Configuration): Stop 
   for (const sweep of upkeep)
     leases.hold(`sweep ${sweep.name}`, async (signal) => {
       while (!signal.aborted) {
-        await sweep.run();
-        await sleep(sweep.everyMs, signal);
+        const more = await sweep.run();
+        if (more !== true) await sleep(sweep.everyMs, signal);
       }
     });
   return async () => {
@@ -74,7 +75,7 @@ function producerLog(client: Client): ProducerLog {
     const path = `/internal/log/${topic}`;
     const reply = await client.call<{ events: Event[] }>(
       topic,
-      { method: 'GET', path, query, idempotent: true },
+      { method: 'GET', path, query, idempotent: true, line: 'log' },
       deadlineIn(5000),
     );
     return reply.events;

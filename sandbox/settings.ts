@@ -16,41 +16,60 @@ export type ParsedSettings =
 
 const SHORTEST_SECRET = 8;
 
+/** Every variable with its default; undefined where it follows from others or is made up. */
+export const DEFAULTS: Readonly<Record<string, string | undefined>> = {
+  SANDBOX_HOST: '127.0.0.1',
+  SANDBOX_PORT: '0',
+  SANDBOX_CONTROL_PORT: undefined,
+  SANDBOX_SMTP_PORT: '0',
+  SANDBOX_INBOX_PORT: '0',
+  SANDBOX_SOURCES_PORT: '0',
+  SANDBOX_CONTROL_ANY: '0',
+  SANDBOX_DATA_DIR: '.waybill/sandbox',
+  SANDBOX_SECRET: undefined,
+  SANDBOX_CALLBACK_SECRET: undefined,
+  SANDBOX_CALLBACK_URL: undefined,
+  SANDBOX_SEED: undefined,
+  PAYMENT_MOCK_SUCCESS_RATE: '0.95',
+  PAYMENT_MOCK_LATENCY_MIN: '50',
+  PAYMENT_MOCK_LATENCY_MAX: '200',
+};
+
 /** Reads the process's settings, and finds every fault in them rather than the first. */
 export function parseSettings(environment: Environment): ParsedSettings {
   const faults: string[] = [];
   const read = createReader(environment, faults);
 
-  const port = read.integer('SANDBOX_PORT', 0, 0, 65_535);
+  const port = read.integer('SANDBOX_PORT', 0, 65_535);
   const callbackUrl = read.url('SANDBOX_CALLBACK_URL');
   const seed =
     read.text('SANDBOX_SEED') === undefined
       ? undefined
-      : read.integer('SANDBOX_SEED', 0, 0, 4_294_967_295);
+      : read.integer('SANDBOX_SEED', 0, 4_294_967_295);
   const options: SandboxOptions = {
-    host: read.text('SANDBOX_HOST') ?? '127.0.0.1',
+    host: read.text('SANDBOX_HOST') ?? '',
     port,
-    controlPort: read.integer('SANDBOX_CONTROL_PORT', port === 0 ? 0 : port + 1, 0, 65_535),
-    dataDir: read.text('SANDBOX_DATA_DIR') ?? '.waybill/sandbox',
+    controlPort: read.integer('SANDBOX_CONTROL_PORT', 0, 65_535, port === 0 ? 0 : port + 1),
+    dataDir: read.text('SANDBOX_DATA_DIR') ?? '',
     secret: read.secret('SANDBOX_SECRET'),
     callbackSecret: read.secret('SANDBOX_CALLBACK_SECRET'),
-    successRate: read.number('PAYMENT_MOCK_SUCCESS_RATE', 0.95, 0, 1),
-    latencyMinMs: read.number('PAYMENT_MOCK_LATENCY_MIN', 50, 0, 600_000),
-    latencyMaxMs: read.number('PAYMENT_MOCK_LATENCY_MAX', 200, 0, 600_000),
+    successRate: read.number('PAYMENT_MOCK_SUCCESS_RATE', 0, 1),
+    latencyMinMs: read.number('PAYMENT_MOCK_LATENCY_MIN', 0, 600_000),
+    latencyMaxMs: read.number('PAYMENT_MOCK_LATENCY_MAX', 0, 600_000),
     allowRemoteControl: read.flag('SANDBOX_CONTROL_ANY'),
     ...(callbackUrl !== undefined && { callbackUrl }),
     ...(seed !== undefined && { seed }),
   };
   const inbox: InboxOptions = {
     host: options.host,
-    smtpPort: read.integer('SANDBOX_SMTP_PORT', 0, 0, 65_535),
-    port: read.integer('SANDBOX_INBOX_PORT', 0, 0, 65_535),
+    smtpPort: read.integer('SANDBOX_SMTP_PORT', 0, 65_535),
+    port: read.integer('SANDBOX_INBOX_PORT', 0, 65_535),
     secret: options.secret,
     allowRemote: options.allowRemoteControl ?? false,
   };
   const sources: SourcesOptions = {
     host: options.host,
-    port: read.integer('SANDBOX_SOURCES_PORT', 0, 0, 65_535),
+    port: read.integer('SANDBOX_SOURCES_PORT', 0, 65_535),
     secret: options.secret,
     allowRemote: options.allowRemoteControl ?? false,
   };
@@ -65,16 +84,17 @@ export function parseSettings(environment: Environment): ParsedSettings {
 }
 
 function createReader(environment: Environment, faults: string[]) {
-  const text = (name: string): string | undefined => environment[name]?.trim() || undefined;
+  const text = (name: string): string | undefined => environment[name]?.trim() || DEFAULTS[name];
 
-  function number(name: string, otherwise: number, least: number, most: number): number {
+  function number(name: string, least: number, most: number, otherwise = 0): number {
+    const fallback = Number(DEFAULTS[name] ?? otherwise);
     const given = text(name);
-    if (given === undefined) return otherwise;
+    if (given === undefined) return fallback;
     if (/^\d+(\.\d+)?$/.test(given) && Number(given) >= least && Number(given) <= most) {
       return Number(given);
     }
     faults.push(`${name} must be a number from ${least} to ${most}, not "${given}"`);
-    return otherwise;
+    return fallback;
   }
 
   /** Also from the file that NAME_FILE names, as orchestrators mount secrets. */
@@ -98,14 +118,14 @@ function createReader(environment: Environment, faults: string[]) {
     text,
     number,
     secret,
-    integer(name: string, otherwise: number, least: number, most: number): number {
-      const value = number(name, otherwise, least, most);
+    integer(name: string, least: number, most: number, otherwise = 0): number {
+      const value = number(name, least, most, otherwise);
       if (Number.isInteger(value)) return value;
       faults.push(`${name} must be a whole number, not ${value}`);
-      return otherwise;
+      return Number(DEFAULTS[name] ?? otherwise);
     },
     flag(name: string): boolean {
-      const given = text(name) ?? '0';
+      const given = text(name) ?? '';
       if (given !== '0' && given !== '1') faults.push(`${name} must be 0 or 1, not "${given}"`);
       return given === '1';
     },

@@ -26,7 +26,7 @@ const ownRooms: Readonly<Record<string, readonly string[]>> = {
     'acquire acquiring assigning context executor-routes executors polls settings source-cache ' +
     'source-settings sources sweeps waiting'
   ).split(' '),
-  notifications: ['breaker', 'channels', 'context', 'templates'],
+  notifications: ['channels', 'context', 'templates'],
   orders: (
     'acceptance arrivals checkout checkout-contract checkout-routes contacts context ' +
     'internal-routes notices owner owner-routes pet-news petstore petstore-contract ' +
@@ -125,6 +125,10 @@ function settingFaults(example: string, sources: readonly Source[]): string[] {
   const declared = new Map(
     sources.flatMap(declaredSettings).map(({ name, fallback }) => [name, fallback]),
   );
+  for (const { path } of sources) {
+    const [, service] = /^services\/([a-z]+)\/migrations\//.exec(path) ?? [];
+    if (service !== undefined) declared.set(`${service.toUpperCase()}_DATABASE_URL`, undefined);
+  }
   return [
     ...[...declared].flatMap(([name, fallback]) => {
       const value = shown.get(name);
@@ -135,7 +139,7 @@ function settingFaults(example: string, sources: readonly Source[]): string[] {
     }),
     // The sandbox is a program of its own and reads its variables without the kit's tables.
     ...[...shown.keys()]
-      .filter((name) => !declared.has(name) && !/^[A-Z]+_DATABASE_URL$/.test(name))
+      .filter((name) => !declared.has(name))
       .filter((name) => !sources.some(({ text }) => text.includes(`'${name}'`)))
       .map((name) => `${name} is shown and not read`),
   ];
@@ -150,7 +154,11 @@ describe('every setting stands in .env.example with its default', () => {
   test('can fail', () => {
     const text = "a({ env: 'PORT', help: 'Port.', fallback: '8000' });";
     const code = [{ path: 'kit/config.ts', text }];
-    expect(settingFaults('#PORT=8000\n#ORDERS_DATABASE_URL=\n', code)).toEqual([]);
+    const tables = { path: 'services/orders/migrations/0001_orders.ts', text: '' };
+    const shown = '#PORT=8000\n#ORDERS_DATABASE_URL=\n';
+    expect(settingFaults(shown, [...code, tables])).toEqual([]);
+    expect(settingFaults(shown, code)).toHaveLength(1);
+    expect(settingFaults('#PORT=8000\n', [...code, tables])).toHaveLength(1);
     expect(settingFaults('', code)).toHaveLength(1);
     expect(settingFaults('PORT=9000\n', code)).toHaveLength(1);
     expect(settingFaults('PORT=8000\nHOST=x\n', code)).toHaveLength(1);

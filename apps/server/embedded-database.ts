@@ -73,14 +73,15 @@ async function startOrAdopt(
   if (!existsSync(join(files.data, 'PG_VERSION'))) await createCluster(files, passwordFile);
   const password = readFileSync(passwordFile, 'utf8').trim();
   const left = await findRunning(files, password);
-  const server = left ?? (await launch(files, dataDir, password, port));
+  const server = left ?? (await launch(files, dataDir, password, port, SOCKET_LAUNCHES));
   await createDatabase(server.port, password);
   const ownerFile = resolve(dataDir, 'postgres-owner');
   const shared = left !== undefined && (use === 'borrow' || isAlive(readPid(ownerFile)));
   if (!shared) writeFileSync(ownerFile, String(process.pid));
   let { pid } = server;
+  const url = urlOf(files.data, server.port, password);
   return {
-    url: `postgres://${USER}:${password}@127.0.0.1:${server.port}/${DATABASE}`,
+    url,
     get pid() {
       return pid;
     },
@@ -88,7 +89,8 @@ async function startOrAdopt(
     shared,
     async revive() {
       if (shared || isAlive(pid)) return false;
-      pid = (await launch(files, dataDir, password, server.port)).pid;
+      const sockets = url.includes('?') ? LAUNCHES : 0;
+      pid = (await launch(files, dataDir, password, server.port, sockets)).pid;
       return true;
     },
     async stop() {
@@ -97,6 +99,22 @@ async function startOrAdopt(
       rmSync(ownerFile, { force: true });
     },
   };
+}
+
+/** By its socket where it has one: a statement costs both sides a tenth less than over TCP. */
+function urlOf(data: string, port: number, password: string): string {
+  const url = new URL(`postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`);
+  if (existsSync(join(data, `.s.PGSQL.${port}`))) url.searchParams.set('host', data);
+  return url.href;
+}
+
+/** The longest path that every system takes for a socket, less the name of the socket. */
+const LONGEST_FOLDER = 100 - '/.s.PGSQL.65535.lock'.length;
+
+/** The folder of the server's socket; none on Windows, or where the folder's name does not do. */
+function socketFolder(data: string): string {
+  const usable = process.platform !== 'win32' && data.length <= LONGEST_FOLDER;
+  return usable && /^[\w./-]+$/.test(data) ? data : '';
 }
 
 const WATCH_MS = 500;
@@ -167,12 +185,15 @@ async function findRunning(files: PostgresFiles, password: string): Promise<Serv
   while (existsSync(file) && monotonicMs() - begin < START_MS) {
     const text = readFileSync(file, 'utf8');
     const [pid = 0, , , port = 0] = text.split('\n').map(Number);
-    if (!isAlive(pid)) return undefined;
-    if (commandOf(pid)?.includes('postgres') === false) {
+    const alive = isAlive(pid);
+    const stranger = alive && commandOf(pid)?.includes('postgres') === false;
+    if (stranger)
       // Somebody else has the id by now, after a restart of the machine or the container; the
       // server cannot tell and would not start. The rest of the file stays: by it the server
       // knows whether processes of the last one still use the data.
       writeFileSync(file, text.replace(/^\d+/, NOBODY));
+    if (stranger || !alive) {
+      clearSockets(files.data);
       return undefined;
     }
     if (port > 0 && (await accepts(port, password))) return { pid, port };
@@ -182,6 +203,8 @@ async function findRunning(files: PostgresFiles, password: string): Promise<Serv
 }
 
 const LAUNCHES = 5;
+/** After so many without success it may be that no socket can be made in the data folder. */
+const SOCKET_LAUNCHES = 3;
 const LAUNCH_PAUSE_MS = 250;
 
 async function launch(
@@ -189,13 +212,15 @@ async function launch(
   dataDir: string,
   password: string,
   wantedPort: number | undefined,
+  socketLaunches: number,
 ): Promise<Server> {
   const logFile = resolve(dataDir, 'postgres.log');
   for (let attempt = 1; ; attempt++) {
     const port = wantedPort ?? 20_000 + Math.floor(random() * 10_000);
+    const sockets = attempt <= socketLaunches ? socketFolder(files.data) : '';
     const log = openSync(logFile, 'a');
     // Detached, so that Ctrl-C reaches this process alone, which stops the server when it is done.
-    const child = spawn(join(files.bin, 'postgres'), serverArguments(files.data, port), {
+    const child = spawn(join(files.bin, 'postgres'), serverArguments(files.data, port, sockets), {
       ...files.owner,
       cwd: '/',
       detached: true,
@@ -214,6 +239,12 @@ async function launch(
   }
 }
 
+/** What a killed server left of its sockets: their locks, too, may name somebody else by now. */
+function clearSockets(data: string): void {
+  for (const entry of readdirSync(data))
+    if (entry.startsWith('.s.PGSQL.')) rmSync(join(data, entry), { force: true });
+}
+
 /** What the server said last about why it ended. */
 function lastFault(logFile: string): string {
   const lines = readFileSync(logFile, 'utf8').slice(-10_000).split('\n');
@@ -221,10 +252,10 @@ function lastFault(logFile: string): string {
   return line.replace(/^.*?(FATAL|PANIC):\s*/, '') || 'it gave no reason';
 }
 
-function serverArguments(data: string, port: number): string[] {
+function serverArguments(data: string, port: number, sockets: string): string[] {
   const settings: Record<string, string | number> = {
     listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
+    unix_socket_directories: sockets,
     max_connections: 200,
     shared_buffers: '256MB',
     synchronous_commit: 'on',

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { sleep } from '@waybill/kit/clock.ts';
 import type { Environment } from '@waybill/kit/config.ts';
 import { deriveKey } from '@waybill/kit/secrets.ts';
+import { DEFAULTS, parseSettings } from '@waybill/sandbox/settings.ts';
 
 export interface SandboxProcess {
   readonly url: string;
@@ -41,6 +42,35 @@ function sandboxEnvironment(options: Omit<SandboxOptions, 'onExit'>): Environmen
       ? {}
       : { SANDBOX_CALLBACK_URL: environment['SANDBOX_CALLBACK_URL'] ?? options.callbackUrl }),
   };
+}
+
+/** Whether a `waybill serve` of all services brings the sandbox along. */
+export function wantsSandbox(environment: Environment): boolean {
+  const provider = environment['PAYMENT_PROVIDER'] ?? 'sandbox';
+  return provider === 'sandbox' && environment['SANDBOX_URL'] === undefined;
+}
+
+/** The sandbox's settings, as `waybill serve` starts it. */
+export function sandboxSettings(dataDir: string) {
+  const made: Readonly<Record<string, string>> = {
+    SANDBOX_CONTROL_PORT: '(the port after SANDBOX_PORT, or a free one)',
+    SANDBOX_DATA_DIR: `${dataDir}/sandbox`,
+    SANDBOX_SECRET: '(made of WAYBILL_SECRET)',
+    SANDBOX_CALLBACK_SECRET: '(made of WAYBILL_SECRET)',
+    SANDBOX_CALLBACK_URL: '(payments of this Waybill)',
+  };
+  return Object.keys(DEFAULTS).map((env) => ({
+    env,
+    fallback: made[env] ?? DEFAULTS[env],
+    secret: env.endsWith('_SECRET'),
+  }));
+}
+
+/** What is wrong with the settings that the sandbox would be started with. */
+export function sandboxFaults(environment: Environment): readonly string[] {
+  const secrets = { SANDBOX_SECRET: 'made at start', SANDBOX_CALLBACK_SECRET: 'made at start' };
+  const parsed = parseSettings({ ...secrets, ...environment });
+  return 'faults' in parsed ? parsed.faults.map((fault) => `${fault}.`) : [];
 }
 
 /** The secret of /control and /journal, where none is set. */

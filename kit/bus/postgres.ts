@@ -78,7 +78,7 @@ language sql security definer set search_path = bus, pg_temp as $$
   and e.position <= (
     select max(oldest.position) from (
       select t.position, t.published_at from bus.events t
-      where t.topic = the_topic order by t.position limit 5000) oldest
+      where t.topic = the_topic order by t.position limit 20000) oldest
     where oldest.published_at < now() - keep)
 $$;
 `;

@@ -1,6 +1,6 @@
 /** What people do about their own account: log in and out, passwords, their address. */
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
-import type { Identity } from '@waybill/kit/identity.ts';
+import { CHALLENGE, type Identity } from '@waybill/kit/identity.ts';
 import { countGuess, countRequest, giveBack, hashOf } from './guesses.ts';
 import type { AuthContext } from './context.ts';
 import type { Login, Me, TokenSet } from './contract.ts';
@@ -49,7 +49,9 @@ export async function login(context: AuthContext, asked: Login, origin: string):
 }
 
 function invalidCredentials(): Refusal {
-  return new Refusal(401, 'invalid_credentials', 'The user name or the password is not right.');
+  return new Refusal(401, 'invalid_credentials', 'The user name or the password is not right.', {
+    headers: CHALLENGE,
+  });
 }
 
 /** Ends the session of the refresh token, or the one whose access token was shown. */

@@ -13,6 +13,7 @@ import {
   Text,
   Timestamp,
   Type,
+  matching,
   type Static,
 } from '@waybill/kit/schema.ts';
 
@@ -39,7 +40,7 @@ const USERNAME = '^[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N}._-]*$';
 export const Username = Type.String({
   minLength: 1,
   maxLength: 128,
-  pattern: USERNAME,
+  ...matching(USERNAME, 'be letters and digits, and . _ - after the first'),
   description: 'Unique, whatever the case of its letters; normalised to NFC.',
   examples: ['ada'],
 });
@@ -59,7 +60,7 @@ const GivenPassword = Type.String({
 const Token = Type.String({
   minLength: 1,
   maxLength: 200,
-  pattern: '^[A-Za-z0-9_-]+$',
+  ...matching('^[A-Za-z0-9_-]+$', 'be letters, digits, _ and -'),
   examples: [EXAMPLE_TOKEN],
 });
 

@@ -1,10 +1,9 @@
 /** Effects that are there once, however often they are asked for under one Idempotency-Key. */
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
-import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import { claimKey, findKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import type { Reply } from '@waybill/kit/route.ts';
 import type { AuthContext } from './context.ts';
-import { readKey } from './views.ts';
 
 /** What is to be committed, once everything that takes time has been done. */
 export type Effect = (tx: Tx) => Promise<void>;
@@ -17,12 +16,7 @@ export async function once(
   prepare: () => Promise<Effect>,
 ): Promise<Reply> {
   const replay = { status, headers: { 'idempotent-replayed': 'true' } };
-  const isAnswered = async () => {
-    const row = key === undefined ? undefined : await readKey(db, key.scope, key.key);
-    if (key === undefined || row === undefined) return false;
-    judgeKept(key, row);
-    return true;
-  };
+  const isAnswered = async () => key !== undefined && (await findKept(db, key)) !== undefined;
   if (await isAnswered()) return replay;
   let effect: Effect;
   try {

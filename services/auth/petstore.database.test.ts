@@ -68,6 +68,8 @@ describe('a user', () => {
     const { status, body } = await create();
     expect(status).toBe(200);
     expect(body).toEqual({ id: expect.any(Number), username: name, userStatus: 0 });
+    // Not one that somebody else has given to theirs.
+    expect(body['id']).toBeGreaterThanOrEqual(1_000_000_000);
     name += '-b';
     const { body: other } = await create({ id: 0 });
     expect(other['id']).toBeGreaterThan(Number(body['id']));

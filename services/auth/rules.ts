@@ -1,5 +1,5 @@
 /** What a user may be called, which password will do, how often one may guess. */
-import { Refusal, type Fault } from '@waybill/kit/errors.ts';
+import { invalidBody, type Fault } from '@waybill/kit/errors.ts';
 import { USER_ROLES, type UserRole } from './contract.ts';
 
 /**
@@ -52,8 +52,7 @@ export function passwordFaults(password: string, minLength: number, pointer: str
 
 /** Refuses with every fault at once, if there is one. */
 export function refuseFaults(faults: readonly Fault[]): void {
-  if (faults.length > 0)
-    throw new Refusal(422, 'invalid_body', 'The request does not fit; see errors.', { faults });
+  if (faults.length > 0) throw invalidBody(faults);
 }
 
 /**

@@ -111,6 +111,7 @@ describe('a login', () => {
       const { request_id: _, ...told } = body as Record<string, unknown>;
       expect([status, told]).toEqual([401, { ...told, code: 'invalid_credentials' }]);
       expect(told).toEqual({ ...answers[0]!.body, request_id: undefined });
+      expect(headers['www-authenticate']).toBe('Bearer');
       expect(Object.keys(headers)).toEqual(Object.keys(answers[0]!.headers));
     }
   });
@@ -232,6 +233,7 @@ describe('A04 a refresh token', () => {
     const { body } = await refresh(tokens.refreshToken);
     const again = await refresh(tokens.refreshToken);
     expect([again.status, again.body['code']]).toEqual([401, 'invalid_refresh_token']);
+    expect(again.headers['www-authenticate']).toBe('Bearer');
     expect((await refresh(String(body['refreshToken']))).status).toBe(401);
     expect((await revocations(Number(next))).revocations).toMatchObject([
       { kind: 'session', id: sessionOf(tokens) },

@@ -4,6 +4,7 @@ import { monotonicMs } from '@waybill/kit/clock.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import type { NewEvent } from '@waybill/kit/eventlog.ts';
+import { CHALLENGE } from '@waybill/kit/identity.ts';
 import { newId, newToken } from '@waybill/kit/ids.ts';
 import type { TokenSet, UserEvent, UserEventType, UserInfo, UserRole } from './contract.ts';
 import type { AuthContext } from './context.ts';
@@ -112,7 +113,12 @@ export async function refreshSession(context: AuthContext, token: string): Promi
     return { user, sessionId, refreshToken };
   });
   if (granted === undefined)
-    throw new Refusal(401, 'invalid_refresh_token', 'The refresh token is not good; log in again.');
+    throw new Refusal(
+      401,
+      'invalid_refresh_token',
+      'The refresh token is not good; log in again.',
+      { headers: CHALLENGE },
+    );
   return tokensOf(context, granted);
 }
 

@@ -174,18 +174,6 @@ export async function readWait(
   return Math.max(1, Math.ceil(rows[0]?.seconds ?? 1));
 }
 
-export async function readKey(db: Queryable, scope: string, key: string) {
-  const rows = await db.query<{
-    fingerprint: Buffer;
-    status: number | null;
-    response: string | null;
-  }>('select fingerprint, status, response from idempotency_keys where scope = $1 and key = $2', [
-    scope,
-    key,
-  ]);
-  return rows[0];
-}
-
 /** Forgets a claimed Idempotency-Key whose request came to nothing: only what was done is kept. */
 export async function releaseKey(tx: Tx, scope: string, key: string): Promise<void> {
   await tx.query('delete from idempotency_keys where scope = $1 and key = $2 and status is null', [

@@ -1,5 +1,5 @@
 /** What an operation may be, and what the ledger's answers mean. */
-import { assert, Refusal } from '@waybill/kit/errors.ts';
+import { assert, invalidBody, Refusal } from '@waybill/kit/errors.ts';
 import { currencyExponent, toMinor } from '@waybill/kit/money.ts';
 import {
   DECLINE_CODES,
@@ -21,10 +21,7 @@ export function amountOf(amount: number, currency: string): bigint {
       faults: [{ pointer: '/amount', detail: 'must be above 0' }],
     });
   const minor = toMinor(amount, exponentOf(currency));
-  if (typeof minor === 'string')
-    throw new Refusal(422, 'invalid_body', 'The amount is not one of this currency.', {
-      faults: [{ pointer: '/amount', detail: minor }],
-    });
+  if (typeof minor === 'string') throw invalidBody([{ pointer: '/amount', detail: minor }]);
   return minor;
 }
 

@@ -3,7 +3,7 @@ import type { Database } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import { toMajor } from '@waybill/kit/money.ts';
-import { DEFAULT_PAGE_SIZE, decodeCursor, encodeCursor } from '@waybill/kit/paging.ts';
+import { cutPage, DEFAULT_PAGE_SIZE, decodeCursor, encodeCursor } from '@waybill/kit/paging.ts';
 import type { OperationType, StatementQuery, Wallet, WalletStatement } from './contract.ts';
 import { exponentOf, refusalOf } from './rules.ts';
 import { findWallet, type WalletRow } from './store.ts';
@@ -44,8 +44,9 @@ export async function readStatement(
      where account_id = $1 and transfer_id < $2 order by transfer_id desc limit $3`,
     [wallet.id, before, size + 1],
   );
-  const shown = rows.slice(0, size);
-  const last = shown.at(-1);
+  const { shown, next } = cutPage(rows, size, (last) =>
+    encodeCursor(cursorKey, scope, last.transfer_id),
+  );
   const exponent = exponentOf(wallet.currency);
   return {
     ...renderWallet(wallet),
@@ -56,10 +57,7 @@ export async function readStatement(
       amount: toMajor(row.amount_minor, exponent),
       orderId: row.order_id,
     })),
-    nextCursor:
-      rows.length > size && last !== undefined
-        ? encodeCursor(cursorKey, scope, last.transfer_id)
-        : null,
+    nextCursor: next,
   };
 }
 

@@ -168,11 +168,10 @@ export async function withdrawProfile(
   });
 }
 
-/** The name, when the caller may act for it: a customer for themselves alone. */
+/** The name, when the caller may act for it; to a customer nobody else has a profile. */
 function ownName(identity: Identity, username: string): string {
   const name = username.normalize('NFC');
-  if (!isStaff(identity) && name !== identity.subject)
-    throw new Refusal(403, 'foreign_profile', 'This is not your own profile.');
+  if (!isStaff(identity) && name !== identity.subject) throw unknown();
   return name;
 }
 
@@ -193,7 +192,11 @@ async function tell(
 }
 
 function unknown(): Refusal {
-  return new Refusal(404, 'profile_not_found', 'There is no such profile.');
+  return new Refusal(
+    404,
+    'profile_not_found',
+    'There is no profile of this name that you may see.',
+  );
 }
 
 /** Also where the profile was erased: its name is never given to anybody else. */

@@ -14,6 +14,7 @@ import {
   Text,
   Timestamp,
   Type,
+  matching,
   type Static,
 } from '@waybill/kit/schema.ts';
 
@@ -32,7 +33,11 @@ const Address = Type.Object(
     region: Type.Optional(Text(100)),
     postalCode: Type.Optional(Text(20, { examples: ['12345'] })),
     country: Type.Optional(
-      Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1', examples: ['US'] }),
+      Type.String({
+        ...matching('^[A-Z]{2}$', 'be an ISO 3166-1 code such as US'),
+        description: 'ISO 3166-1',
+        examples: ['US'],
+      }),
     ),
   },
   { ...closed, title: 'PostalAddress' },

@@ -27,8 +27,7 @@ import { renderContact, renderProfile, type ProfileRow } from './store.ts';
 
 const everybody = ['customer', 'operator', 'admin', 'service'] as const;
 const REFUSED = {
-  '403 foreign_profile': 'a customer named somebody else',
-  '404 profile_not_found': 'there is none, or it was erased',
+  '404 profile_not_found': 'there is none that the caller may see, or it was erased',
 } as const;
 
 const publicRoutes: readonly Route<ServiceContext>[] = [
@@ -101,7 +100,7 @@ const publicRoutes: readonly Route<ServiceContext>[] = [
       'given to anybody else. A repeat says when it was erased.',
     params: ProfilePath,
     replies: { 200: ErasedProfile },
-    refusals: { ...REFUSED, '404 profile_not_found': 'there never was one' },
+    refusals: { '404 profile_not_found': 'there never was one that the caller may see' },
     async handle({ identity, params }, context: ServiceContext) {
       const { username, updated_at } = await eraseProfile(context, identity, params.username);
       return { status: 200, body: { username, erasedAt: updated_at } };

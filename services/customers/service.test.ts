@@ -234,7 +234,7 @@ describe('somebody else', () => {
         as: eve,
         ...body,
       });
-      expect([status, told['code']]).toEqual([403, 'foreign_profile']);
+      expect([status, told['code']]).toEqual([404, 'profile_not_found']);
     }
     expect(await eventsOf(ada)).toHaveLength(1);
   });

@@ -1,12 +1,11 @@
 /** Acquiring: what one poll gets, at once or within the time that it waits. */
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import { wakeSequencer } from '@waybill/kit/eventlog.ts';
-import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import { claimKey, findKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
 import { counter } from '@waybill/kit/telemetry.ts';
 import type { DispatchContext } from './context.ts';
 import { acquireAssignments, type AcquiredRow } from './store.ts';
-import { readKey } from './views.ts';
 
 export interface Poll {
   readonly executorId: string;
@@ -35,25 +34,32 @@ export async function acquire(context: DispatchContext, poll: Poll): Promise<Got
   const hungUp = poll.hungUp();
   const place = await context.waiting.enter(poll.executorId, hungUp);
   try {
-    for (;;) {
+    for (let told = false; ;) {
       // Nobody would read the answer, and the order would be held by somebody who does not know.
       if (hungUp.aborted) return undefined;
       // Before the look, so that what is assigned meanwhile wakes it.
-      const woken = place.woken(Math.min(LOOK_AGAIN_MS, Math.max(0, endMs - monotonicMs())));
-      const got = await tryToAcquire(context, poll);
+      const untilMs = Math.min(endMs, monotonicMs() + LOOK_AGAIN_MS);
+      const woken = place.woken(Math.max(0, untilMs - monotonicMs()));
+      const got = await tryToAcquire(context, poll, told);
       if (got !== undefined || monotonicMs() >= endMs || place.mustLeave()) return got;
       await woken;
+      told = monotonicMs() < untilMs;
     }
   } finally {
     place.leave();
   }
 }
 
-async function tryToAcquire(context: DispatchContext, poll: Poll): Promise<Got | undefined> {
+/** Whoever was told that there is something does not ask first whether there is. */
+async function tryToAcquire(
+  context: DispatchContext,
+  poll: Poll,
+  told = false,
+): Promise<Got | undefined> {
   const { executorId, next, idempotency } = poll;
   const { acquiring, db } = context;
   if (idempotency !== undefined) return acquireOnce(context, executorId, idempotency);
-  if (!(await acquiring.isServed(executorId))) return undefined;
+  if (!told && !(await acquiring.isServed(executorId))) return undefined;
   const row = await acquiring.take({ executor_id: executorId, next });
   if (row === undefined) return undefined;
   wakeSequencer(db.service);
@@ -76,10 +82,10 @@ async function acquireOnce(
   idempotency: IdempotencyKey,
 ): Promise<Got | undefined> {
   const [known, served] = await Promise.all([
-    readKey(db, idempotency.scope, idempotency.key),
+    findKept(db, idempotency),
     acquiring.isServed(executorId),
   ]);
-  if (known !== undefined) return { body: judgeKept(idempotency, known).response, replayed: true };
+  if (known !== undefined) return { body: known.response, replayed: true };
   if (!served) return undefined;
   try {
     return await db.transaction(async (tx) => {

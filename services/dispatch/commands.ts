@@ -1,10 +1,9 @@
 /** What can be done with assignments: assign, reassign, cancel, report how it goes. */
-import type { Queryable } from '@waybill/kit/db.ts';
+import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import { Outage, Refusal, toProblem } from '@waybill/kit/errors.ts';
-import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import { claimKey, findKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
-import { counter } from '@waybill/kit/telemetry.ts';
-import type { ToStore } from './assigning.ts';
+import { tellAssigned, type ToStore } from './assigning.ts';
 import type { Assign, Assignment, AssignmentEventType, AssignmentState } from './contract.ts';
 import type { DispatchContext } from './context.ts';
 import { costOf, decimalOf, isFinished, originsOf, refuseProgress, type Decimal } from './rules.ts';
@@ -16,10 +15,7 @@ import {
   type AssignmentRow,
   type NewAssignment,
 } from './store.ts';
-import { findAssignment, hasHeld, readKey, renderAssignment } from './views.ts';
-import { wakeExecutors } from './waiting.ts';
-
-const assigned = counter('waybill_dispatch_assigned_total', 'Orders assigned', []);
+import { findAssignment, hasHeld, renderAssignment } from './views.ts';
 
 /** An answer, kept or new. */
 export interface Answered {
@@ -38,11 +34,11 @@ export async function assign(
   const replace = mayReplace(identity, request);
   const kept = await keptAnswer(context, idempotency);
   if (kept !== undefined) return kept;
-  const row = await priceAssignment(context, request.order_id, request.executor_id);
+  await context.assigning.begin();
+  const row = await priceAssignment(context, String(request.order_id), request.executor_id);
   if (idempotency === undefined) {
     const stored = await context.assigning.store({ row, replace });
     if (stored === undefined) throw await tooLate(db, row.order_id);
-    assigned.inc();
     return { body: JSON.stringify(renderAssignment(stored)), replayed: false };
   }
   return db.transaction(async (tx) => {
@@ -53,13 +49,30 @@ export async function assign(
     if (stored === undefined) throw await tooLate(tx, row.order_id);
     const body = JSON.stringify(renderAssignment(stored));
     await keepAnswer(tx, idempotency, { status: 201, response: body });
-    tx.onCommit(() => {
-      assigned.inc();
-      wakeExecutors([stored.executor_id]);
-    });
+    tx.onCommit(() => tellAssigned([stored]));
     return { body, replayed: false };
   });
 }
+
+const NUMBER = /^[1-9][0-9]{0,15}$/;
+
+/**
+ * The id of an order that a path names by id or number. A number is asked about where assignments
+ * ask about their orders: an index of numbers would cost every poll that gets something.
+ */
+export async function orderIdOf(context: DispatchContext, given: string): Promise<string> {
+  const id = given.normalize('NFC');
+  if (!NUMBER.test(id) || (await findAssignment(context.db, id)) !== undefined) return id;
+  try {
+    return String((await context.fetchOrder(id))['order_id']);
+  } catch (error) {
+    if (error instanceof Nothing) return id;
+    throw error;
+  }
+}
+
+/** How often a request looks again at an assignment that changes under its hands. */
+const LOOKS = 5;
 
 /** Gives an assignment that nobody has acquired to another executor, at a new cost. */
 export async function reassign(
@@ -67,14 +80,17 @@ export async function reassign(
   orderId: string,
   executorId: string,
 ): Promise<Assignment> {
-  const current = await findAssignment(context.db, orderId);
-  if (current?.state !== 'ASSIGNED') throw refusalOf(current, 'reassigned');
-  const row = await priceAssignment(context, orderId, executorId);
-  const stored = await context.db.transaction((tx) => replaceAssignment(tx, row));
-  if (stored === undefined) throw await tooLate(context.db, orderId);
-  wakeExecutors([stored.executor_id]);
-  assigned.inc();
-  return renderAssignment(stored);
+  for (let look = 0; look < LOOKS; look++) {
+    const current = await findAssignment(context.db, orderId);
+    if (current?.state !== 'ASSIGNED') throw refusalOf(current, 'reassigned');
+    const row = await priceAssignment(context, orderId, executorId);
+    const stored = await context.db.transaction((tx) => replaceAssignment(tx, row));
+    if (stored !== undefined) {
+      tellAssigned([stored]);
+      return renderAssignment(stored);
+    }
+  }
+  throw everChanging();
 }
 
 /** Cancels an assignment that nobody has acquired, within ten minutes. */
@@ -82,16 +98,28 @@ export async function cancelAssignment(
   context: DispatchContext,
   orderId: string,
 ): Promise<Assignment> {
-  const row = await context.assigning.cancel(orderId);
-  if (row !== undefined) return renderAssignment(row);
-  const current = await findAssignment(context.db, orderId);
-  if (current?.state === 'ASSIGNED')
-    throw new Refusal(
-      409,
-      'cancel_window_closed',
-      `An assignment may be cancelled for ten minutes: until ${current.cancellable_until}.`,
-    );
-  throw refusalOf(current, 'cancelled');
+  await context.assigning.begin();
+  let seen: number | undefined;
+  for (let look = 0; look < LOOKS; look++) {
+    const row = await context.assigning.cancel(orderId);
+    if (row !== undefined) return renderAssignment(row);
+    const current = await findAssignment(context.db, orderId);
+    if (current?.state !== 'ASSIGNED') throw refusalOf(current, 'cancelled');
+    // It may have been assigned after it could not be cancelled. What was there before, and could
+    // not be either, is too old by the database's clock.
+    if (current.version === seen)
+      throw new Refusal(
+        409,
+        'cancel_window_closed',
+        `An assignment may be cancelled for ten minutes: until ${current.cancellable_until}.`,
+      );
+    seen = current.version;
+  }
+  throw everChanging();
+}
+
+function everChanging(): Outage {
+  return new Outage('assignment', 'it changes whenever it is looked at');
 }
 
 /** Why what is there now can no longer be taken back. */
@@ -132,9 +160,8 @@ async function keptAnswer(
   idempotency: IdempotencyKey | undefined,
 ): Promise<Answered | undefined> {
   if (idempotency === undefined) return undefined;
-  const row = await readKey(db, idempotency.scope, idempotency.key);
-  if (row === undefined) return undefined;
-  return { body: judgeKept(idempotency, row).response, replayed: true };
+  const kept = await findKept(db, idempotency);
+  return kept === undefined ? undefined : { body: kept.response, replayed: true };
 }
 
 /** Asks the sources, and makes of what they say the assignment with its cost. */
@@ -142,11 +169,14 @@ export async function priceAssignment(
   { fetchSources }: DispatchContext,
   orderId: string,
   executorId: string,
+  how = { fresh: false },
 ): Promise<NewAssignment> {
   const executor = executorId.normalize('NFC');
-  const known = await fetchSources(orderId.normalize('NFC'), executor).catch((error: unknown) => {
-    throw unknownOf(error);
-  });
+  const known = await fetchSources(orderId.normalize('NFC'), executor, how).catch(
+    (error: unknown) => {
+      throw unknownOf(error);
+    },
+  );
   const { general_order_info: order, zone_info: zone, ...others } = known;
   const info = order.data as { order_id: string; number?: unknown; status?: unknown };
   if (isFinished(typeof info.status === 'string' ? info.status : null)) throw orderFinished();
@@ -228,7 +258,7 @@ export async function assignMany(
       if (!byOrder.has(order_id)) late.set(order_id, await tooLate(tx, order_id));
     const results = priced.map((one, index): BulkOutcome => {
       const { order_id, executor_id } = requests[index] as Assign;
-      const asked = { order_id, executor_id };
+      const asked = { order_id: String(order_id), executor_id };
       if (!('row' in one)) return { ...asked, ...one };
       if (chosen.get(one.row.order_id) !== one)
         return refused(asked, new Refusal(409, 'repeated_order', 'The order is named before.'));
@@ -240,10 +270,7 @@ export async function assignMany(
     const body = JSON.stringify({ results });
     if (idempotency !== undefined)
       await keepAnswer(tx, idempotency, { status: 200, response: body });
-    tx.onCommit(() => {
-      assigned.inc(stored.length);
-      wakeExecutors(stored.map((row) => row.executor_id));
-    });
+    tx.onCommit(() => tellAssigned(stored));
     return { body, replayed: false };
   });
 }
@@ -257,7 +284,7 @@ async function priceOne(
 ): Promise<ToStore | NotStored> {
   try {
     const replace = mayReplace(identity, request);
-    const row = await priceAssignment(context, request.order_id, request.executor_id);
+    const row = await priceAssignment(context, String(request.order_id), request.executor_id);
     return { row, replace };
   } catch (error) {
     if (!(error instanceof Refusal) && !(error instanceof Outage)) throw error;
@@ -279,24 +306,38 @@ export interface Report {
 }
 
 /** Records how an executor got on. The same report again is answered as before. */
-export async function report(
+export function report(
   { db }: DispatchContext,
+  asked: Report,
+  idempotency: IdempotencyKey | undefined,
+): Promise<Answered> {
+  return db.transaction(async (tx) => {
+    const known = idempotency === undefined ? undefined : await claimKey(tx, idempotency);
+    if (known !== undefined) return { body: known.response, replayed: true };
+    const body = JSON.stringify(await record(tx, asked));
+    if (idempotency !== undefined)
+      await keepAnswer(tx, idempotency, { status: 200, response: body });
+    return { body, replayed: false };
+  });
+}
+
+async function record(
+  tx: Tx,
   { executorId, orderId, epoch, to, reason }: Report,
 ): Promise<Assignment> {
   const event: AssignmentEventType = `ASSIGNMENT_${to}`;
   const from: readonly AssignmentState[] = originsOf(to);
-  const moved = await db.transaction((tx) =>
-    reportProgress(tx, { orderId, executorId, epoch, to, from, event, reason }),
-  );
+  const report = { orderId, executorId, epoch, to, from, event, reason };
+  const moved = await reportProgress(tx, report);
   if (moved !== undefined) return renderAssignment(moved);
-  const current = await findAssignment(db, orderId);
+  const current = await findAssignment(tx, orderId);
   const isTheirs = current !== undefined && current.executor_id === executorId;
   if (isTheirs && current.epoch === epoch) {
     if (current.state === to) return renderAssignment(current);
     if (current.state !== 'ASSIGNED') throw refuseProgress(current.state, to);
     throw new Refusal(409, 'not_acquired', 'Acquire the order first.');
   }
-  if (isTheirs || (await hasHeld(db, executorId, orderId)))
+  if (isTheirs || (await hasHeld(tx, executorId, orderId)))
     throw new Refusal(409, 'old_epoch', 'The order was assigned anew since; this epoch is over.');
   throw new Refusal(404, 'assignment_not_found', 'This executor does not have this order.');
 }

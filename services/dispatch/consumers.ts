@@ -1,8 +1,9 @@
 /** What dispatch follows: orders that end, and orders that change. */
 import type { CloudEvent } from '@waybill/kit/bus/port.ts';
-import type { ConsumerDefinition } from '@waybill/kit/consumer.ts';
+import type { ConsumerDefinition, HandleEvents } from '@waybill/kit/consumer.ts';
 import type { Tx } from '@waybill/kit/db.ts';
 import { enqueue } from '@waybill/kit/tasks.ts';
+import type { OrderEventType } from '@waybill/orders/contract.ts';
 import type { DispatchContext } from './context.ts';
 import { endOrders } from './store.ts';
 import { REPRICE } from './tasks.ts';
@@ -28,6 +29,14 @@ async function changed(tx: Tx, events: readonly CloudEvent[]): Promise<void> {
   );
 }
 
+/**
+ * Chapter D fixes what they mean here, while orders that change or come back are the business of
+ * chapter E, of which orders tells nothing so far; every other name is one that orders declares.
+ */
+type OtherNews = 'ORDER_UPDATED' | 'ORDER_RETURNED';
+
+type Handlers = Partial<Record<OrderEventType | OtherNews, HandleEvents<DispatchContext>>>;
+
 export const orderNews: ConsumerDefinition<DispatchContext> = {
   topic: 'orders',
   restMs: 100,
@@ -38,5 +47,5 @@ export const orderNews: ConsumerDefinition<DispatchContext> = {
     ORDER_COMPLETED: ended('COMPLETED'),
     ORDER_RETURNED: ended('RETURNED'),
     ORDER_UPDATED: changed,
-  },
+  } satisfies Handlers,
 };

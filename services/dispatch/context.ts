@@ -7,14 +7,13 @@ import { createOwnSources } from './providers/own.ts';
 import type { DispatchSettings } from './settings.ts';
 import { openSourceCache } from './source-cache.ts';
 import { parseSources } from './source-settings.ts';
-import { createSources, type FetchSources } from './sources.ts';
+import { createSources, type SourceReader } from './sources.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 
-export interface DispatchContext extends ServiceContext<DispatchSettings> {
+export interface DispatchContext extends ServiceContext<DispatchSettings>, SourceReader {
   readonly acquiring: Acquiring;
   readonly assigning: Assigning;
   readonly waiting: Waiting;
-  readonly fetchSources: FetchSources;
   readonly closeSources: () => Promise<void>;
 }
 
@@ -30,7 +29,7 @@ export function createContext(base: ServiceContext<DispatchSettings>): DispatchC
     acquiring: createAcquiring(db),
     assigning: createAssigning(db),
     waiting: createWaiting(db, log),
-    fetchSources: createSources({ sources, own: createOwnSources(db, client), http, cache }),
+    ...createSources({ sources, own: createOwnSources(db, client), http, cache }),
     async closeSources() {
       await Promise.all([http.close(), cache.close()]);
     },

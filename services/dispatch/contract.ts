@@ -14,6 +14,8 @@ import {
   Text,
   Timestamp,
   Type,
+  matching,
+  pageReply,
   pagingQuery,
   type Static,
 } from '@waybill/kit/schema.ts';
@@ -37,7 +39,11 @@ const MAX_BULK = 100;
 const closed = { additionalProperties: false };
 const ORDER_ID = '019a0000-0000-7000-8000-000000000001';
 const ExecutorId = PathIdentifier(128, { examples: ['courier-1'] });
-const OrderId = PathIdentifier(128, { description: "The order's id.", examples: [ORDER_ID] });
+/** Also of what a source may call an order. */
+export const OrderId = PathIdentifier(128, {
+  description: "The order's id or number.",
+  examples: [ORDER_ID],
+});
 
 export const ExecutorPath = Type.Object({ executor_id: ExecutorId }, closed);
 export const OrderPath = Type.Object({ order_id: OrderId }, closed);
@@ -152,9 +158,17 @@ export const DispatchConfig = Type.Object(
 );
 export type DispatchConfig = Static<typeof DispatchConfig>;
 
+/** As a number it may be written as one: that is how other doors show it. */
+const GivenOrder = Type.Unsafe<string | number>({
+  ...OrderId,
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  type: ['string', 'integer'],
+});
+
 export const Assign = Type.Object(
   {
-    order_id: Identifier(128, { description: "The order's id or number.", examples: [ORDER_ID] }),
+    order_id: GivenOrder,
     executor_id: ExecutorId,
     replace_acquired: Type.Optional(
       Type.Boolean({ description: 'Take it from whoever has acquired it; for an operator.' }),
@@ -211,11 +225,7 @@ export type Assignment = Static<typeof Assignment>;
 export const AssignmentList = Type.Object(
   {
     assignments: Type.Array(Assignment),
-    total: Type.Integer({ description: 'Exact to 10 000.' }),
-    total_is_estimate: Type.Optional(Type.Boolean()),
-    page: Type.Integer(),
-    page_size: Type.Integer(),
-    next_cursor: Nullable(Type.String()),
+    ...pageReply(),
   },
   { title: 'AssignmentList', description: 'Assignments, newest first.' },
 );
@@ -249,11 +259,13 @@ export const BulkResult = Type.Object(
 export const AcquireQuery = Type.Object(
   {
     next: Type.Optional(
-      OneOf(['true', 'false'], { description: 'true: not the one that was just acquired.' }),
+      OneOf(['true', 'false'], {
+        description: 'true: not the one that was just acquired; of no effect under a key.',
+      }),
     ),
     wait: Type.Optional(
       Type.String({
-        pattern: '^([0-9]|1[0-9]|2[0-5])s$',
+        ...matching('^([0-9]|1[0-9]|2[0-5])s$', 'be from 0s to 25s'),
         description: 'Wait so long for an order, up to 25s.',
         examples: ['25s'],
       }),

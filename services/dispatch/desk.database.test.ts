@@ -5,6 +5,7 @@ import { queryRows } from '../../tests/support/database.ts';
 import { createStandInOrders, dispatchDoors } from '../../tests/support/dispatch.ts';
 import { someone, startServices, type Running } from '../../tests/support/service.ts';
 import { until } from '../../tests/support/waybill.ts';
+import { Executor } from './contract.ts';
 import { dispatch } from './index.ts';
 
 const orders = createStandInOrders();
@@ -50,6 +51,20 @@ describe('a held order', () => {
     expect((await doors.report(executor, id, 'delivered', 1)).body).toEqual(delivered.body);
     expect(codeOf(await doors.report(executor, id, 'failed', 1))).toEqual([409, 'wrong_state']);
     expect(await events(id)).toEqual(['CREATED', 'ACQUIRED', 'PICKED_UP', 'DELIVERED']);
+  });
+
+  test('a report has one outcome under its key', async () => {
+    const { executor, id } = await held();
+    const path = `/executors/${executor}/orders/${id}/delivered`;
+    const headers = { 'idempotency-key': 'at-the-door' };
+    const first = await doors.call('POST', path, { body: { epoch: 1 }, headers });
+    const again = await doors.call('POST', path, { body: { epoch: 1 }, headers });
+    expect([first.status, again.body]).toEqual([200, first.body]);
+    expect(first.headers['idempotent-replayed']).toBeUndefined();
+    expect(again.headers['idempotent-replayed']).toBe('true');
+    const other = await doors.call('POST', path, { body: { epoch: 2 }, headers });
+    expect(codeOf(other)).toEqual([422, 'idempotency_key_reused']);
+    expect(await events(id)).toEqual(['CREATED', 'ACQUIRED', 'DELIVERED']);
   });
 
   test('that failed may be assigned anew', async () => {
@@ -164,6 +179,18 @@ describe('news of an order', () => {
     expect(await events(order.id)).toEqual(['CREATED', 'ACQUIRED', 'FLAGGED', 'FAILED']);
   });
 
+  test('that it was cancelled flags also what was picked up', async () => {
+    const executor = await doors.register();
+    const order = orders.place();
+    await doors.assign(order.id, executor);
+    await doors.acquire(executor);
+    await doors.report(executor, order.id, 'picked-up', 1);
+    await orders.tell(order, 'ORDER_CANCELLED');
+    await until(async () => (await doors.read(order.id)).body['order_ended'] === 'CANCELLED');
+    expect(await stateOf(order.id)).toBe('PICKED_UP');
+    expect(await events(order.id)).toEqual(['CREATED', 'ACQUIRED', 'PICKED_UP', 'FLAGGED']);
+  });
+
   test('that it has changed prices an assignment anew that nobody has acquired', async () => {
     const executor = await doors.register();
     const [waiting, held] = [orders.place(), orders.place()];
@@ -179,6 +206,65 @@ describe('news of an order', () => {
   });
 });
 
+describe('an assignment that changes while its sources are asked', () => {
+  test('is priced by those who asked them last', async () => {
+    const executor = await doors.register();
+    const order = orders.place();
+    await doors.assign(order.id, executor);
+    orders.meanwhile(async () => {
+      order.total_amount = 12;
+      await queryRows(
+        running.databaseUrl,
+        'update dispatch.assignments set version = version + 1 where order_id = $1',
+        [order.id],
+      );
+    });
+    await orders.tell(order, 'ORDER_UPDATED', { total_amount: 9.9 });
+    await until(async () => (await doors.read(order.id)).body['version'] === 3);
+    const { body } = await doors.read(order.id);
+    expect([body['cost'], body['epoch']]).toEqual([12, 1]);
+  });
+
+  test('and is taken back is not reassigned', async () => {
+    const [executor, other] = [await doors.register(), await doors.register()];
+    const { id } = orders.place();
+    await doors.assign(id, executor);
+    orders.meanwhile(() => doors.cancel(id));
+    expect(codeOf(await doors.reassign(id, other))).toEqual([404, 'assignment_not_found']);
+    await doors.assign(id, executor);
+    orders.meanwhile(() => doors.acquire(executor));
+    expect(codeOf(await doors.reassign(id, other))).toEqual([409, 'already_acquired']);
+  });
+});
+
+describe('an assignment that nobody has acquired', () => {
+  test('is reassigned at what it costs now, with a window of its own', async () => {
+    const [executor, other] = [await doors.register(), await doors.register()];
+    const order = orders.place();
+    const first = await doors.assign(order.id, executor);
+    await doors.age(order.id, '11 minutes');
+    order.total_amount = 6.6;
+    const { status, body } = await doors.reassign(order.id, other);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ executor_id: other, cost: 6.6, epoch: 2, replaces: executor });
+    const at = (member: string) => Date.parse(String(body[member]));
+    expect(at('assigned_at')).toBeGreaterThan(Date.parse(String(first.body['assigned_at'])));
+    expect(at('cancellable_until') - at('assigned_at')).toBe(600_000);
+    expect((await doors.cancel(order.id)).status).toBe(200);
+  });
+
+  test('stays with whom it is when the other is unknown, or a source is down', async () => {
+    const [executor, other] = [await doors.register(), await doors.register()];
+    const { id } = orders.place();
+    const { body } = await doors.assign(id, executor);
+    expect(codeOf(await doors.reassign(id, 'nobody'))).toEqual([422, 'unknown_executor']);
+    orders.down(true);
+    expect(codeOf(await doors.reassign(id, other))).toEqual([503, 'temporarily_unavailable']);
+    orders.down(false);
+    expect((await doors.read(id)).body).toEqual(body);
+  });
+});
+
 describe('executors and zones', () => {
   test('are registered, changed and located', async () => {
     const body = { name: 'Bo', tags: ['van', 'cold'], rating: 5 };
@@ -187,6 +273,10 @@ describe('executors and zones', () => {
     const { executor_id: id } = made.body as Record<string, string>;
     expect(made.headers['location']).toBe(`/api/v1/dispatch/executors/${id}`);
     expect(made.body).toMatchObject({ ...body, zone_id: null, available: true, location: null });
+    // The desk's configuration is looked up with it, and is no part of it.
+    expect(Object.keys(made.body as object).toSorted()).toEqual(
+      Object.keys(Executor.properties).toSorted(),
+    );
     const twin = await doors.call('POST', '/executors', { body: { ...body, executor_id: id } });
     expect(codeOf(twin)).toEqual([409, 'executor_exists']);
     await doors.call('PATCH', `/executors/${id}`, { body: { available: false, rating: 4 } });

@@ -23,9 +23,11 @@ import {
   readZone,
   registerExecutor,
 } from './executors.ts';
+import { deskOrExecutor } from './polls.ts';
 
-const desk = ['operator', 'admin', 'service'] as const;
-const deskOrExecutor = ['executor', 'operator', 'admin', 'service'] as const;
+/** Who gives out work. */
+export const desk = ['operator', 'admin', 'service'] as const;
+
 const unknown = { '404 executor_not_found': 'there is none that the caller may see' };
 
 export const executorRoutes: readonly Route<DispatchContext>[] = [

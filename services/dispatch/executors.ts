@@ -1,6 +1,6 @@
 /** What can be done with executors, zones and the configuration. */
 import type { Tx } from '@waybill/kit/db.ts';
-import { Refusal } from '@waybill/kit/errors.ts';
+import { invalidBody, Refusal } from '@waybill/kit/errors.ts';
 import { claimKey, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import type { Answered } from './commands.ts';
@@ -21,7 +21,7 @@ import {
   upsertZone,
   writeMaxCoefficient,
 } from './store.ts';
-import { findExecutors, findZones, readMaxCoefficient, renderExecutor } from './views.ts';
+import { findZones, readDesk, renderExecutor } from './views.ts';
 
 /** Registers an executor under the id that is given, or a new one. */
 export async function registerExecutor(
@@ -71,7 +71,8 @@ export async function readExecutor(
   db: Pick<Tx, 'query' | 'queryOnce'>,
   executorId: string,
 ): Promise<Executor> {
-  const [row] = await findExecutors(db, [executorId]);
+  const { executors } = await readDesk(db, [executorId]);
+  const [row] = executors;
   if (row === undefined) throw unknownExecutor();
   return renderExecutor(row);
 }
@@ -122,15 +123,13 @@ export async function configure({ db }: DispatchContext, { max_coin_coeff }: Dis
 
 /** The configuration in force. */
 export async function readConfig({ db }: Pick<DispatchContext, 'db'>): Promise<DispatchConfig> {
-  const maximum = await readMaxCoefficient(db);
-  return { max_coin_coeff: maximum === null ? null : Number(maximum) };
+  const { maxCoefficient } = await readDesk(db, []);
+  return { max_coin_coeff: maxCoefficient === null ? null : Number(maxCoefficient) };
 }
 
 /** Decimal text of what the tables can hold exactly. */
 function sixDecimals(member: string, value: number): string {
   const decimal = decimalOf(value);
   if (decimal !== undefined && decimal.scale <= 6) return textOf(decimal);
-  throw new Refusal(422, 'invalid_body', 'The body does not fit; see errors.', {
-    faults: [{ pointer: `/${member}`, detail: 'must have at most 6 decimals' }],
-  });
+  throw invalidBody([{ pointer: `/${member}`, detail: 'must have at most 6 decimals' }]);
 }

@@ -123,10 +123,43 @@ describe('an order that is carried', () => {
   });
 });
 
+test('an order is found by its number wherever its id is asked for', async () => {
+  const id = await place();
+  const { number } = await read(id);
+  const executor = await doors.register();
+  const at = `/assignments/${String(number)}`;
+  expect((await doors.call('DELETE', at)).body['code']).toBe('assignment_not_found');
+  const assigned = await doors.call('POST', '/assignments', {
+    body: { order_id: number, executor_id: executor },
+  });
+  expect(assigned.body).toMatchObject({ order_id: id, number, epoch: 1 });
+  expect((await doors.call('GET', at)).body).toEqual((await doors.read(id)).body);
+  const taken = await doors.call('DELETE', at);
+  expect([taken.status, taken.body['order_id'], taken.body['state']]).toEqual([
+    200,
+    id,
+    'CANCELLED',
+  ]);
+  await doors.assign(id, executor);
+  const given = await doors.call('PUT', at, { body: { executor_id: executor } });
+  expect(given.body).toMatchObject({ order_id: id, epoch: 3 });
+  await doors.acquire(executor);
+  const told = await doors.report(executor, String(number), 'delivered', 3);
+  expect(told.body).toMatchObject({ order_id: id, state: 'DELIVERED' });
+  const unknown = await doors.call('GET', '/assignments/1999999999');
+  expect([unknown.status, unknown.body['code']]).toEqual([404, 'assignment_not_found']);
+});
+
 test('orders that are not there, or have no usable id, are unknown', async () => {
   const executor = await doors.register();
-  for (const id of [newId(), '0', '999', 'x y', '../orders', '%00', '9'.repeat(40)]) {
+  const unknown = [newId(), '0', '999', 'x y', '%00', '9'.repeat(40), 'export', '%2e%2e'];
+  for (const id of unknown) {
     const answer = await doors.assign(id, executor);
     expect([id, answer.status, answer.body['code']]).toEqual([id, 404, 'unknown_order']);
+  }
+  // Under these nobody could ever ask for it again.
+  for (const id of ['.', '..', '../orders', 'a/b', ' a', 'x'.repeat(129)]) {
+    const answer = await doors.assign(id, executor);
+    expect([id, answer.status, answer.body['code']]).toEqual([id, 422, 'invalid_body']);
   }
 });

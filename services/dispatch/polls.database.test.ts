@@ -1,5 +1,6 @@
 /** Polls over real connections, where the empty answer takes a shortcut past the framework. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { connectOwner } from '@waybill/kit/bus/postgres.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import type { Identity } from '@waybill/kit/identity.ts';
 import { registry } from '@waybill/kit/telemetry.ts';
@@ -104,4 +105,19 @@ test('a poll for something gets it, once', async () => {
   expect(new Set(bodies.map((body) => (body as { order_id: string }).order_id))).toEqual(
     new Set([id]),
   );
+});
+
+test('an executor whose lock a stopped process holds keeps nobody else from an order', async () => {
+  for (const executor of ['held', 'free']) {
+    await doors.register(executor);
+    await doors.assign(orders.place().id, executor);
+  }
+  const holder = await connectOwner(running.databaseUrl);
+  await holder.query(`begin`);
+  await holder.query(`select pg_advisory_xact_lock(hashtextextended('held', 1))`);
+  const [held, free] = await Promise.all([poll('held'), poll('free')]);
+  await holder.query('rollback');
+  await holder.end();
+  expect([held.status, free.status]).toEqual([503, 200]);
+  expect((await poll('held')).status).toBe(200);
 });

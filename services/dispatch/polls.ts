@@ -5,15 +5,18 @@ import type { QuickReply, Shortcut } from '@waybill/kit/shortcuts.ts';
 import type { DispatchContext } from './context.ts';
 
 export const POLL_PATH = '/api/v1/dispatch/executors/{executor_id}/acquire';
-export const POLLERS = ['executor', 'operator', 'admin', 'service'] as const;
+/** Who asks for work, and who does so for them. */
+export const deskOrExecutor = ['executor', 'operator', 'admin', 'service'] as const;
 
 /** Answers polls for which there is nothing; whoever has something goes the usual way. */
 export const emptyPolls: Shortcut<DispatchContext> = {
   path: POLL_PATH,
-  access: POLLERS,
-  async answer(executorId, identity, context) {
+  access: deskOrExecutor,
+  answer(executorId, identity, context) {
     if (!isTheirs(identity, executorId)) return undefined;
-    return (await context.acquiring.isServed(executorId)) ? undefined : nothing(context);
+    return context.acquiring
+      .isServed(executorId)
+      .then((served) => (served ? undefined : nothing(context)));
   },
 };
 

@@ -7,6 +7,7 @@ import {
   assign,
   assignMany,
   cancelAssignment,
+  orderIdOf,
   reassign,
   refuseForeign,
   report,
@@ -29,12 +30,9 @@ import {
   Progress,
   Reassign,
 } from './contract.ts';
-import { executorRoutes } from './executor-routes.ts';
-import { comeBackAfter, POLL_PATH, POLLERS } from './polls.ts';
+import { desk, executorRoutes } from './executor-routes.ts';
+import { comeBackAfter, deskOrExecutor, POLL_PATH } from './polls.ts';
 import { findAssignment, listAssignments, renderAssignment } from './views.ts';
-
-const desk = ['operator', 'admin', 'service'] as const;
-const deskOrExecutor = ['executor', 'operator', 'admin', 'service'] as const;
 
 const pricing = {
   '404 unknown_order': 'there is no such order',
@@ -57,37 +55,36 @@ export const routes: readonly Route<DispatchContext>[] = [
   route({
     method: 'POST',
     path: POLL_PATH,
-    access: POLLERS,
+    access: deskOrExecutor,
     summary: 'Get the oldest order that is assigned to this executor.',
     description:
-      'The order then has this one holder. Asking again with the same Idempotency-Key, or within ' +
-      '5 s without one, gets the same order, unless next=true. 204: there is none; Retry-After ' +
-      'says when to come back.',
+      'The order then has this one holder. Without an Idempotency-Key, asking again within 5 s ' +
+      'gets the same order, unless next=true. Under a key there is one order, whenever and ' +
+      'however it is asked for again; another key is for another order. 204: there is none; ' +
+      'Retry-After says when to come back, at once after a wait.',
     params: ExecutorPath,
     query: AcquireQuery,
     idempotent: true,
+    // Whoever asks again may wait less, and means the same.
+    anyQuery: true,
     replies: { 200: Acquired, 204: { description: 'There is none.' } },
     refusals: { '404 executor_not_found': 'it is another executor’s path' },
     async handle(call, context: DispatchContext) {
       const { identity, params, query, idempotency } = call;
       const executorId = params.executor_id.normalize('NFC');
       refuseForeign(identity, executorId);
+      const waitMs = query.wait === undefined ? 0 : Number.parseInt(query.wait, 10) * 1000;
       const got = await acquire(context, {
         executorId,
         next: query.next === 'true',
-        waitMs: query.wait === undefined ? 0 : Number.parseInt(query.wait, 10) * 1000,
-        idempotency:
-          idempotency === undefined
-            ? undefined
-            : // Not by its query: whoever asks again may wait less, and means the same.
-              {
-                ...idempotency,
-                scope: `acquire ${JSON.stringify([identity.subject, executorId])}`,
-              },
+        waitMs,
+        idempotency,
         hungUp: () => call.hungUp,
       });
       if (got !== undefined) return answer(200, got);
-      return { status: 204, headers: { 'retry-after': comeBackAfter(context) } };
+      // Whoever waits means to be there when something comes.
+      const after = waitMs > 0 ? '1' : comeBackAfter(context);
+      return { status: 204, headers: { 'retry-after': after } };
     },
   }),
   route({
@@ -125,7 +122,7 @@ export const routes: readonly Route<DispatchContext>[] = [
     replies: { 200: Assignment },
     refusals: { '404 assignment_not_found': 'it is not assigned', ...pricing },
     async handle({ params, body }, context: DispatchContext) {
-      const orderId = params.order_id.normalize('NFC');
+      const orderId = await orderIdOf(context, params.order_id);
       return { status: 200, body: await reassign(context, orderId, body.executor_id) };
     },
   }),
@@ -142,7 +139,7 @@ export const routes: readonly Route<DispatchContext>[] = [
       '409 cancel_window_closed': 'it was assigned more than ten minutes ago',
     },
     async handle({ params }, context: DispatchContext) {
-      const orderId = params.order_id.normalize('NFC');
+      const orderId = await orderIdOf(context, params.order_id);
       return { status: 200, body: await cancelAssignment(context, orderId) };
     },
   }),
@@ -154,8 +151,8 @@ export const routes: readonly Route<DispatchContext>[] = [
     params: OrderPath,
     replies: { 200: Assignment },
     refusals: { '404 assignment_not_found': 'there is none that the caller may see' },
-    async handle({ identity, params }, { db }: DispatchContext) {
-      const row = await findAssignment(db, params.order_id.normalize('NFC'));
+    async handle({ identity, params }, context: DispatchContext) {
+      const row = await findAssignment(context.db, await orderIdOf(context, params.order_id));
       if (row === undefined || (!isStaff(identity) && row.executor_id !== identity.executorId))
         throw new Refusal(404, 'assignment_not_found', 'This order is not assigned.');
       return { status: 200, body: renderAssignment(row) };
@@ -198,21 +195,16 @@ function reportRoute(to: Report['to']): Route<DispatchContext> {
     description: 'The same report again is answered as before.',
     params: HeldPath,
     body: to === 'FAILED' ? Failure : Progress,
+    idempotent: true,
     replies: { 200: Assignment },
     refusals: progress,
-    async handle({ identity, params, body }, context: DispatchContext) {
+    async handle({ identity, params, body, idempotency }, context: DispatchContext) {
       const executorId = params.executor_id.normalize('NFC');
       refuseForeign(identity, executorId);
       const reason = 'reason' in body ? (body.reason as string) : null;
-      const orderId = params.order_id.normalize('NFC');
-      const assignment = await report(context, {
-        executorId,
-        orderId,
-        epoch: body.epoch,
-        to,
-        reason,
-      });
-      return { status: 200, body: assignment };
+      const orderId = await orderIdOf(context, params.order_id);
+      const asked = { executorId, orderId, epoch: body.epoch, to, reason };
+      return answer(200, await report(context, asked, idempotency));
     },
   });
 }

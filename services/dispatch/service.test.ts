@@ -206,6 +206,20 @@ describe('acquiring', () => {
     expect((await doors.acquire(executor, '', other)).body['order_id']).toBe(two.id);
   });
 
+  test('under a key is that order also with next=true; another key is for another', async () => {
+    const executor = await doors.register();
+    const [one, two] = [orders.place(), orders.place()];
+    for (const order of [one, two]) await doors.assign(order.id, executor);
+    const key = () => ({ headers: { 'idempotency-key': newId() } });
+    const [first, second] = [key(), key()];
+    const got = await doors.acquire(executor, '?next=true', first);
+    expect(got.body['order_id']).toBe(one.id);
+    const again = await doors.acquire(executor, '?next=true', first);
+    expect([again.headers['idempotent-replayed'], again.body]).toEqual(['true', got.body]);
+    expect((await doors.acquire(executor, '', second)).body['order_id']).toBe(two.id);
+    expect((await doors.acquire(executor, '', first)).body).toEqual(got.body);
+  });
+
   test('at once and many times by one executor gives one order, by many one each', async () => {
     const executor = await doors.register();
     const placed = Array.from({ length: 5 }, () => orders.place());
@@ -321,4 +335,16 @@ describe('an executor', () => {
     expect((await doors.acquire(one, '', own)).body['order_id']).toBe(id);
     expect((await doors.assign(id, one, {}, own)).status).toBe(403);
   });
+});
+
+test('assigning, acquiring and reporting go on while the broker is down', async () => {
+  const here = createStandInOrders();
+  const alone = await startServices([dispatch, here.service], { BUS_URL: 'amqp://127.0.0.1:1' });
+  const at = dispatchDoors(alone);
+  const executor = await at.register();
+  const { id } = here.place();
+  expect((await at.assign(id, executor)).status).toBe(201);
+  expect((await at.acquire(executor)).body['order_id']).toBe(id);
+  expect((await at.report(executor, id, 'delivered', 1)).status).toBe(200);
+  await alone.stop();
 });

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { afterAll, describe, expect, test } from 'vitest';
 import { epochMs } from '@waybill/kit/clock.ts';
 import { canRun, findRedis, startPrivateRedis } from '../../tests/bus/servers.ts';
@@ -30,6 +31,8 @@ describe.each(['memory', 'redis'])('answers kept in %s', (engine) => {
         })
         .toEqual(entry);
       expect(await cache.get('another')).toBeUndefined();
+      await cache.drop('zone');
+      expect(await cache.get('zone')).toBeUndefined();
       await cache.set('short', { ...entry, at: epochMs() }, 30);
       await pause(60);
       expect(await cache.get('short')).toBeUndefined();
@@ -37,6 +40,28 @@ describe.each(['memory', 'redis'])('answers kept in %s', (engine) => {
     });
   });
 });
+
+test.skipIf(!canRun('the source cache in Redis', program, 'redis-server'))(
+  'what others wrote into Redis is there only if it can be an answer',
+  async () => {
+    const server = await startPrivateRedis();
+    const writer = new Redis(server.url);
+    const cache = openSourceCache(server.url, () => {});
+    await expect
+      .poll(async () => {
+        await cache.set('good', { data: {}, at: 1 }, 60_000);
+        return cache.get('good');
+      })
+      .toEqual({ data: {}, at: 1 });
+    for (const text of ['{', 'null', '5', '{"data":{}}', '{"at":1,"data":{"a":"\\u0000"}}']) {
+      await writer.set('waybill:source:bad', text);
+      expect(await cache.get('bad')).toBeUndefined();
+    }
+    await cache.close();
+    writer.disconnect();
+    await server.stop();
+  },
+);
 
 test('memory is bounded: the longest kept goes first', async () => {
   const cache = openMemoryCache(2);

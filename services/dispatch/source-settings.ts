@@ -3,7 +3,8 @@
  * first, and what counts as an answer.
  */
 import { currencyExponent } from '@waybill/kit/money.ts';
-import { decimalOf } from './rules.ts';
+import { OrderId } from './contract.ts';
+import { decimalOf, textOf } from './rules.ts';
 
 export const SOURCE_NAMES = [
   'general_order_info',
@@ -15,6 +16,13 @@ export const SOURCE_NAMES = [
 export type SourceName = (typeof SOURCE_NAMES)[number];
 
 export type SourceData = Readonly<Record<string, unknown>>;
+
+/** An answer that is kept. */
+export interface CacheEntry {
+  readonly data: SourceData;
+  /** When it was answered, in epoch milliseconds. */
+  readonly at: number;
+}
 
 export interface Source {
   readonly name: SourceName;
@@ -57,7 +65,12 @@ const DEFAULTS: Sources = {
     maxStaleMs: 3_600_000,
     needs: ['general_order_info', 'executor_profile'],
   },
-  toll_roads_info: { ...usual, name: 'toll_roads_info', critical: true, needs: ['zone_info'] },
+  toll_roads_info: {
+    ...usual,
+    name: 'toll_roads_info',
+    critical: true,
+    needs: ['zone_info', 'general_order_info', 'executor_profile'],
+  },
 };
 
 /** What stands for a source that would be asked about a zone when there is none. */
@@ -85,12 +98,27 @@ const OWN_PLACEHOLDERS: Readonly<Record<SourceName, Placeholder[]>> = {
   toll_roads_info: ['zone_id'],
 };
 
+/** Whose answers may tell a placeholder; order and executor are known from the start. */
+const TOLD_BY: Readonly<Record<'zone_id' | 'zone_name', readonly SourceName[]>> = {
+  zone_id: ['zone_info', 'general_order_info', 'executor_profile'],
+  zone_name: ['zone_info'],
+};
+
+/** What a source needs, and what that needs in its turn. */
+export function allNeedsOf(sources: Sources, name: SourceName): SourceName[] {
+  const { needs } = sources[name];
+  return [...new Set([...needs, ...needs.flatMap((need) => allNeedsOf(sources, need))])];
+}
+
 /** Why this is no answer of that source; undefined when it is one. */
 export function faultIn(name: SourceName, data: unknown): string | undefined {
   if (!isObject(data)) return 'is no object';
+  // Passed over, it would look as if there were no zone.
+  const zoneId = data['zone_id'] ?? '';
+  if (typeof zoneId !== 'string' && TOLD_BY.zone_id.includes(name)) return 'has no usable zone_id';
   switch (name) {
     case 'general_order_info':
-      if (typeof data['order_id'] !== 'string' || data['order_id'] === '') return 'has no order_id';
+      if (!isUsableId(data['order_id'])) return 'has no usable order_id';
       if (!isAmount(data['base_amount'])) return 'has no usable base_amount';
       if (typeof data['currency'] !== 'string' || currencyExponent(data['currency']) === undefined)
         return 'has no usable currency';
@@ -112,9 +140,33 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** With more decimals the lines of a cost, which are numbers, would not add up to it. */
 function isAmount(value: unknown): boolean {
   const decimal = decimalOf(value);
-  return decimal !== undefined && decimal.digits >= 0n && decimal.scale <= 12;
+  if (decimal === undefined || decimal.digits < 0n) return false;
+  return decimal.scale <= 6 || (textOf(decimal).split('.')[1] ?? '').length <= 6;
+}
+
+const ORDER_ID = OrderId as unknown as { readonly pattern: string; readonly maxLength: number };
+const ORDER_ID_PATTERN = new RegExp(ORDER_ID.pattern, 'u');
+
+/** Assignments are kept, and found again by path, under the id that the order's source tells. */
+function isUsableId(value: unknown): boolean {
+  if (typeof value !== 'string' || value !== value.normalize('NFC')) return false;
+  const { length } = Array.from(value);
+  return length >= 1 && length <= ORDER_ID.maxLength && ORDER_ID_PATTERN.test(value);
+}
+
+const MAX_DEPTH = 32;
+
+/** Whether PostgreSQL keeps it as JSON: no U+0000, no half of a surrogate pair, not too deep. */
+export function isStorable(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return !value.includes('\u0000') && value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  return (
+    depth < MAX_DEPTH &&
+    Object.entries(value).every(([key, part]) => isStorable(key) && isStorable(part, depth + 1))
+  );
 }
 
 /** The defaults with the changes of DISPATCH_SOURCES; what is wrong with those goes to `faults`. */
@@ -130,6 +182,7 @@ export function parseSources(text: string | undefined, faults: string[]): Source
     sources[known] = changed(sources[known], change, (fault) => faults.push(`${name}: ${fault}`));
   }
   if (faults.length === 0) refuseCircles(sources, faults);
+  if (faults.length === 0) refuseUntold(sources, faults);
   return sources;
 }
 
@@ -173,7 +226,8 @@ function changed(source: Source, change: unknown, fault: (text: string) => void)
         break;
       case 'default':
         next['default'] = value;
-        if (faultIn(source.name, value) !== undefined)
+        if (!isStorable(value)) fault('its default holds what cannot be stored.');
+        else if (faultIn(source.name, value) !== undefined)
           fault(`its default ${String(faultIn(source.name, value))}.`);
         break;
       case 'needs':
@@ -203,4 +257,16 @@ function refuseCircles(sources: Sources, faults: string[]): void {
     else for (const need of sources[name].needs) visit(need, [...path, name]);
   };
   for (const name of SOURCE_NAMES) if (faults.length === 0) visit(name, []);
+}
+
+/** A source that is asked by what nobody tells it would never be asked. */
+function refuseUntold(sources: Sources, faults: string[]): void {
+  for (const name of SOURCE_NAMES) {
+    const needs = allNeedsOf(sources, name);
+    for (const asked of placeholdersOf(sources[name])) {
+      if (asked !== 'zone_id' && asked !== 'zone_name') continue;
+      if (!TOLD_BY[asked].some((teller) => needs.includes(teller)))
+        faults.push(`${name}: nothing that it needs tells {${asked}}.`);
+    }
+  }
 }

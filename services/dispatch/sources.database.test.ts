@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { monotonicMs } from '@waybill/kit/clock.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { startSources, type SandboxSources } from '@waybill/sandbox/sources.ts';
+import { queryRows } from '../../tests/support/database.ts';
 import { createStandInOrders, dispatchDoors } from '../../tests/support/dispatch.ts';
 import { startServices, type Running } from '../../tests/support/service.ts';
 import { dispatch } from './index.ts';
@@ -202,6 +203,26 @@ describe('all of them', () => {
       expect((await assign()).status).toBe(503);
     }
   });
+});
+
+test('what cannot be stored is no answer, and fails its own assignment alone', async () => {
+  const { doors, running } = await start();
+  const bad = [
+    { note: { of: ['a\u0000b'] } },
+    { note: '\ud800' },
+    { order_id: 'a/b' },
+    { order_id: 'x'.repeat(129) },
+  ];
+  for (const answer of bad) {
+    await control('general_order_info', { answer });
+    const assignments = [newId(), newId()].map((id) => ({ order_id: id, executor_id: 'e-1' }));
+    const { status, body } = await doors.call('POST', '/assignments/bulk', {
+      body: { assignments },
+    });
+    const results = body['results'] as unknown as { status: number; code: string }[];
+    expect([status, ...results.map((one) => one.status)]).toEqual([200, 503, 503]);
+  }
+  expect(await queryRows(running.databaseUrl, 'select from dispatch.assignments')).toEqual([]);
 });
 
 function pause(ms: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** Every statement on assignments; those on executors and zones are at the end. */
+import { deleteBite } from '@waybill/kit/bites.ts';
 import type { Queryable, Tx } from '@waybill/kit/db.ts';
 import { wakeSequencer } from '@waybill/kit/eventlog.ts';
 import { currentTraceparent } from '@waybill/kit/telemetry.ts';
@@ -70,53 +71,19 @@ async function lockOrderIds(tx: Tx, orderIds: readonly string[]): Promise<void> 
   );
 }
 
-const ASSIGN = `with input as materialized (select * from ${INPUT}),
-  stored as (
-    insert into assignments as a (order_id, number, executor_id, state, epoch, version, cost_minor,
-      currency, cost_breakdown, order_info, sources)
-    select i.order_id, i.number, i.executor_id, 'ASSIGNED', coalesce(p.epoch, 0) + 1,
-      coalesce(p.version, 0) + 1, i.cost_minor, i.currency, i.cost_breakdown, i.order_info,
-      i.sources
-    from input i
-    left join lateral (select past.epoch, past.version from past_assignments past
-      where past.order_id = i.order_id order by past.epoch desc limit 1) p on true
-    where not exists (select from ended_orders e where e.order_id = i.order_id)
-    order by i.order_id collate "C"
-    on conflict (order_id) do update set number = excluded.number,
-      executor_id = excluded.executor_id, state = 'ASSIGNED', epoch = a.epoch + 1,
-      version = a.version + 1, cost_minor = excluded.cost_minor, currency = excluded.currency,
-      cost_breakdown = excluded.cost_breakdown, order_info = excluded.order_info,
-      sources = excluded.sources, assigned_at = now(), assigned_xid = pg_current_xact_id(),
-      replaces = case when a.ended_at is null then a.executor_id end, reason = null,
-      order_ended = null, acquired_at = null, picked_up_at = null, ended_at = null
-    where a.state not in ('ACQUIRED', 'PICKED_UP') or a.order_id = any($3::text[])
-    returning *),
-  logged as (${logged(
-    'stored',
-    `case when c.replaces is null then 'ASSIGNMENT_CREATED' else 'ASSIGNMENT_REPLACED' end`,
-  )})
-  select ${COLUMNS} from stored`;
-
 /**
  * Stores assignments, one for an order. Left out are those whose order somebody has acquired
  * (unless it is among `replacing`), and those whose order has ended meanwhile.
  */
-export async function insertAssignments(
-  tx: Tx,
+export function insertAssignments(
+  db: Queryable,
   rows: readonly NewAssignment[],
   replacing: readonly string[],
 ): Promise<AssignmentRow[]> {
-  await lockOrderIds(
-    tx,
-    rows.map((row) => row.order_id),
+  return db.query<AssignmentRow>(
+    `select ${COLUMNS} from assign_orders($1::json, $2::text, $3::text[])`,
+    [JSON.stringify(rows), currentTraceparent() ?? null, replacing],
   );
-  const stored = await tx.query<AssignmentRow>(ASSIGN, [
-    JSON.stringify(rows),
-    currentTraceparent() ?? null,
-    replacing,
-  ]);
-  tx.onCommit(() => wakeSequencer('dispatch'));
-  return stored;
 }
 
 const REASSIGN = `with input as materialized (select * from ${INPUT}),
@@ -142,7 +109,6 @@ export async function replaceAssignment(
     JSON.stringify([row]),
     currentTraceparent() ?? null,
   ]);
-  tx.onCommit(() => wakeSequencer('dispatch'));
   return stored;
 }
 
@@ -157,13 +123,11 @@ const CANCEL = `with held as materialized (
   select ${COLUMNS} from changed`;
 
 /** Cancels assignments that are neither acquired nor older than ten minutes. */
-export async function cancelAssignments(
+export function cancelAssignments(
   db: Queryable,
   orderIds: readonly string[],
 ): Promise<AssignmentRow[]> {
-  const rows = await db.query<AssignmentRow>(CANCEL, [orderIds, currentTraceparent() ?? null]);
-  wakeSequencer('dispatch');
-  return rows;
+  return db.query<AssignmentRow>(CANCEL, [orderIds, currentTraceparent() ?? null]);
 }
 
 const PROGRESS = `with changed as (
@@ -200,7 +164,7 @@ export async function reportProgress(
     event,
     reason,
   ]);
-  tx.onCommit(() => wakeSequencer('dispatch'));
+  if (row !== undefined) tx.onCommit(() => wakeSequencer('dispatch'));
   return row;
 }
 
@@ -209,15 +173,27 @@ const REPRICE = `with input as materialized (select * from ${INPUT}),
     update assignments a set cost_minor = i.cost_minor, currency = i.currency,
       cost_breakdown = i.cost_breakdown, order_info = i.order_info, sources = i.sources,
       number = i.number, version = a.version + 1
-    from input i where a.order_id = i.order_id and a.state = 'ASSIGNED' and a.epoch = $3
+    from input i where a.order_id = i.order_id and a.state = 'ASSIGNED' and a.version = $3
     returning a.*),
   logged as (${logged('stored', `'ASSIGNMENT_REPRICED'`)})
   select order_id from stored`;
 
-/** Writes the new cost of an assignment that is still the same, and not acquired. */
-export async function repriceAssignment(tx: Tx, row: NewAssignment, epoch: number): Promise<void> {
-  await tx.query(REPRICE, [JSON.stringify([row]), currentTraceparent() ?? null, epoch]);
-  tx.onCommit(() => wakeSequencer('dispatch'));
+/**
+ * Writes the new cost of an assignment that is as it was when its sources were asked; false: it has
+ * changed since, and may have been priced by somebody who asked them later.
+ */
+export async function repriceAssignment(
+  tx: Tx,
+  row: NewAssignment,
+  version: number,
+): Promise<boolean> {
+  const rows = await tx.query(REPRICE, [
+    JSON.stringify([row]),
+    currentTraceparent() ?? null,
+    version,
+  ]);
+  if (rows.length > 0) tx.onCommit(() => wakeSequencer('dispatch'));
+  return rows.length > 0;
 }
 
 const END = `with held as materialized (
@@ -244,39 +220,40 @@ export async function endOrders(tx: Tx, orderIds: readonly string[], status: str
      on conflict (order_id) do nothing`,
     [orderIds, status],
   );
-  await tx.query(END, [orderIds, currentTraceparent() ?? null, status]);
-  tx.onCommit(() => wakeSequencer('dispatch'));
+  const changed = await tx.query(END, [orderIds, currentTraceparent() ?? null, status]);
+  if (changed.length > 0) tx.onCommit(() => wakeSequencer('dispatch'));
 }
 
-export const SWEEP_ROWS = 500;
+const SWEEP_ROWS = 500;
 
 /**
- * Moves what ended more than a minute ago out of the table that polls read; tells how many there
- * were. What somebody is just assigning anew is left for later.
+ * Moves what ended more than a minute ago out of the table that polls read; true: there may be
+ * more. What somebody is just assigning anew is left for later.
  */
-export async function movePast(tx: Tx): Promise<number> {
+export async function movePast(tx: Tx): Promise<boolean> {
   const due = await tx.query<{ order_id: string }>(
     `select order_id from (
        select order_id from assignments where state in ('DELIVERED', 'FAILED', 'CANCELLED')
          and ended_at < now() - interval '1 minute' order by ended_at limit ${SWEEP_ROWS}) due
      where pg_try_advisory_xact_lock(hashtextextended(order_id, 0))`,
   );
-  if (due.length === 0) return 0;
+  if (due.length === 0) return false;
   await tx.query(
     `with gone as (delete from assignments where order_id = any($1::text[])
        and state in ('DELIVERED', 'FAILED', 'CANCELLED') returning *)
      insert into past_assignments select * from gone`,
     [due.map((row) => row.order_id)],
   );
-  return due.length;
+  return due.length === SWEEP_ROWS;
 }
 
 /** Forgets ends of orders that no fetch under way can have missed. */
-export async function trimEndedOrders(db: Queryable): Promise<void> {
-  await db.query(
+export function trimEndedOrders(db: Queryable): Promise<boolean> {
+  return deleteBite(
+    db,
     `delete from ended_orders where order_id in (
        select order_id from ended_orders where ended_at < now() - interval '1 hour'
-       order by ended_at limit 5000)`,
+       order by ended_at limit $1)`,
   );
 }
 
@@ -301,15 +278,13 @@ export interface Asking {
 }
 
 /** Gives each of these executors its oldest assignment, or again what it got a moment ago. */
-export async function acquireAssignments(
+export function acquireAssignments(
   db: Queryable,
   asking: readonly Asking[],
 ): Promise<AcquiredRow[]> {
-  const rows = await db.query<AcquiredRow>('select * from acquire_assignments($1::json)', [
+  return db.query<AcquiredRow>('select * from acquire_assignments($1::json)', [
     JSON.stringify(asking),
   ]);
-  wakeSequencer('dispatch');
-  return rows;
 }
 
 /** An executor as it is written. */

@@ -1,15 +1,13 @@
 /** Upkeep: what ended goes to the past, so that a table of live assignments is what polls read. */
 import type { Sweep } from '@waybill/kit/service.ts';
 import type { DispatchContext } from './context.ts';
-import { movePast, SWEEP_ROWS, trimEndedOrders } from './store.ts';
+import { movePast, trimEndedOrders } from './store.ts';
 
 export const sweeps: readonly Sweep<DispatchContext>[] = [
   {
     name: 'past assignments',
     everyMs: 1000,
-    async run({ db }) {
-      while ((await db.transaction(movePast)) === SWEEP_ROWS);
-    },
+    run: ({ db }) => db.transaction(movePast),
   },
   {
     name: 'ended orders',

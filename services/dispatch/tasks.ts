@@ -19,7 +19,8 @@ export const repriceTask: TaskHandler<DispatchContext> = {
     const { order_id: orderId } = task.payload as { order_id: string };
     const current = await findAssignment(context.db, orderId);
     if (current?.state !== 'ASSIGNED') return;
-    const row = await priceAssignment(context, orderId, current.executor_id).catch(
+    const { executor_id: executorId, version } = current;
+    const row = await priceAssignment(context, orderId, executorId, { fresh: true }).catch(
       (error: unknown) => {
         // The order or the executor is gone: whoever ended it tells so in an event of its own.
         if (error instanceof Refusal) return undefined;
@@ -28,8 +29,10 @@ export const repriceTask: TaskHandler<DispatchContext> = {
     );
     if (row === undefined) return;
     await context.db.transaction(async (tx) => {
-      await repriceAssignment(tx, row, current.epoch);
-      await task.finish(tx);
+      // An outside source may call the order something else; it is stored as it is assigned.
+      const isWritten = await repriceAssignment(tx, { ...row, order_id: orderId }, version);
+      if (isWritten) await task.finish(tx);
+      else await task.again(tx, 0);
     });
   },
 };

@@ -1,19 +1,18 @@
 /** Reads: assignments live and past, executors, zones, the configuration. */
 import type { Database, Queryable } from '@waybill/kit/db.ts';
-import { Refusal } from '@waybill/kit/errors.ts';
+import { add, bind, countRows, where, wordOf, type Filter } from '@waybill/kit/filter.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
 import {
+  cutPage,
   DEFAULT_PAGE_SIZE,
   decodeCursor,
   encodeCursor,
-  EXACT_TOTAL,
   offsetOf,
 } from '@waybill/kit/paging.ts';
 import {
   ASSIGNMENT_STATES,
   type Assignment,
   type AssignmentQuery,
-  type AssignmentState,
   type Executor,
 } from './contract.ts';
 import { COLUMNS, type AssignmentRow } from './store.ts';
@@ -44,39 +43,37 @@ export async function hasHeld(db: Queryable, executorId: string, orderId: string
   return rows.length > 0;
 }
 
-interface Filter {
-  readonly conditions: string[];
-  readonly values: unknown[];
-}
-
 /** Lists assignments, newest first; an executor's own when one is named. */
 export async function listAssignments(db: Database, cursorKey: Buffer, query: AssignmentQuery) {
   const filter = filterOf(query);
   const scope = `assignments ${JSON.stringify([filter.conditions, filter.values])}`;
   const pageSize = query.page_size ?? DEFAULT_PAGE_SIZE;
   const page = query.page ?? 1;
-  const paged: Filter = { conditions: [...filter.conditions], values: [...filter.values] };
+  const paged = structuredClone(filter);
   let offset = 0;
   if (query.cursor === undefined) offset = offsetOf(page, pageSize);
   else seek(paged, decodeCursor(cursorKey, scope, query.cursor));
   const ordered = 'order by assigned_at desc, order_id desc, epoch desc';
   const needed = offset + pageSize + 1;
+  const both = (part: (table: string) => string) =>
+    `${part('assignments')} union all ${part('past_assignments')}`;
   const part = (table: string) =>
     `(select ${COLUMNS} from ${table} ${where(paged)} ${ordered} limit ${needed})`;
   const rows = await db.queryOnce<AssignmentRow>(
-    `select * from (${part('assignments')} union all ${part('past_assignments')}) both_tables
+    `select * from (${both(part)}) both_tables
      ${ordered} limit ${pageSize + 1} offset ${offset}`,
     paged.values,
   );
-  const shown = rows.slice(0, pageSize);
-  const last = shown.at(-1);
-  const more = rows.length > pageSize && last !== undefined;
+  const { shown, next } = cutPage(rows, pageSize, (last) =>
+    encodeCursor(cursorKey, scope, positionOf(last)),
+  );
+  const counted = both((table) => `select from ${table} ${where(filter)}`);
   return {
     assignments: shown.map(renderAssignment),
-    ...(await countAssignments(db, filter)),
+    ...(await countRows(db, counted, filter.values)),
     page,
     page_size: pageSize,
-    next_cursor: more ? encodeCursor(cursorKey, scope, positionOf(last)) : null,
+    next_cursor: next,
   };
 }
 
@@ -84,59 +81,21 @@ function positionOf(row: AssignmentRow): string {
   return JSON.stringify([row.assigned_at, row.order_id, row.epoch]);
 }
 
-function seek({ conditions, values }: Filter, position: string): void {
+function seek(filter: Filter, position: string): void {
   const [at, orderId, epoch] = JSON.parse(position) as [string, string, number];
-  values.push(at, orderId, epoch);
-  const n = values.length;
-  conditions.push(
-    `(assigned_at, order_id, epoch) < ($${n - 2}::timestamptz, $${n - 1}::text, $${n}::integer)`,
+  filter.conditions.push(
+    `(assigned_at, order_id, epoch) < (${bind(filter, at)}::timestamptz,
+     ${bind(filter, orderId)}::text, ${bind(filter, epoch)}::integer)`,
   );
 }
 
 function filterOf(query: AssignmentQuery): Filter {
   const filter: Filter = { conditions: [], values: [] };
-  if (query.executor_id !== undefined) {
-    filter.values.push(query.executor_id.normalize('NFC'));
-    filter.conditions.push(`executor_id = $${filter.values.length}`);
-  }
-  if (query.state !== undefined) {
-    const state = query.state.toUpperCase() as AssignmentState;
-    if (!ASSIGNMENT_STATES.includes(state))
-      throw new Refusal(422, 'invalid_query', 'The parameter state is not a state.', {
-        faults: [
-          {
-            pointer: '?state',
-            detail: `must be one of ${ASSIGNMENT_STATES.join(', ').toLowerCase()}`,
-          },
-        ],
-      });
-    filter.values.push(state);
-    filter.conditions.push(`state = $${filter.values.length}`);
-  }
+  if (query.executor_id !== undefined)
+    add(filter, 'executor_id =', query.executor_id.normalize('NFC'));
+  if (query.state !== undefined)
+    add(filter, 'state =', wordOf('state', ASSIGNMENT_STATES, query.state));
   return filter;
-}
-
-function where({ conditions }: Filter): string {
-  return conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
-}
-
-/** Exact to 10 000; above, the planner's estimate. */
-async function countAssignments(db: Database, filter: Filter) {
-  const both = (columns: string) =>
-    `select ${columns} from assignments ${where(filter)}
-     union all select ${columns} from past_assignments ${where(filter)}`;
-  const [row] = await db.queryOnce<{ total: bigint }>(
-    `select count(*) as total from (select from (${both('')}) b limit ${EXACT_TOTAL + 1}) counted`,
-    filter.values,
-  );
-  const total = Number(row?.total ?? 0n);
-  if (total <= EXACT_TOTAL) return { total };
-  const [plan] = await db.queryOnce<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
-    `explain (format json) ${both('')}`,
-    filter.values,
-  );
-  const estimate = plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? total;
-  return { total: Math.max(total, estimate), total_is_estimate: true };
 }
 
 export interface ExecutorRow {
@@ -153,14 +112,23 @@ export interface ExecutorRow {
   updated_at: string;
 }
 
-export async function findExecutors(
+/** Executors, and the greatest coefficient (null: there is no limit). */
+export async function readDesk(
   db: Queryable,
   executorIds: readonly string[],
-): Promise<ExecutorRow[]> {
-  return db.query<ExecutorRow>('select * from executors where executor_id = any($1::text[])', [
-    executorIds,
-  ]);
+): Promise<{ executors: ExecutorRow[]; maxCoefficient: string | null }> {
+  const rows = await db.query<{ max_coin_coeff: string | null } & (ExecutorRow | Nulls)>(
+    `select c.max_coin_coeff, e.*
+     from config c left join executors e on e.executor_id = any($1::text[])`,
+    [executorIds],
+  );
+  const executors = rows.flatMap(({ max_coin_coeff: _desk, ...row }) =>
+    row.executor_id === null ? [] : [row],
+  );
+  return { executors, maxCoefficient: rows[0]?.max_coin_coeff ?? null };
 }
+
+type Nulls = Readonly<Record<keyof ExecutorRow, null>>;
 
 /** The executor as it goes over the wire. */
 export function renderExecutor(row: ExecutorRow): Executor {
@@ -185,14 +153,6 @@ export interface ZoneRow {
 
 export async function findZones(db: Queryable, zoneIds: readonly string[]): Promise<ZoneRow[]> {
   return db.query<ZoneRow>('select * from zones where zone_id = any($1::text[])', [zoneIds]);
-}
-
-/** Null: there is no limit. */
-export async function readMaxCoefficient(db: Queryable): Promise<string | null> {
-  const [row] = await db.query<{ max_coin_coeff: string | null }>(
-    'select max_coin_coeff from config',
-  );
-  return row?.max_coin_coeff ?? null;
 }
 
 /** The assignment as it goes over the wire. */
@@ -227,29 +187,25 @@ export async function findServed(
 /** No transaction is as late as this. */
 export const NEVER = '18446744073709551615';
 
-/** Executors with orders assigned by transactions from this one on; who waits for one is woken. */
+/** More are not told at once; whoever waits looks again by themselves every few seconds. */
+const MAX_FRESH = 1000;
+
+/**
+ * Executors with orders assigned by transactions from this one on, the newest first; who waits for
+ * one is woken. While one transaction stays open, all that was assigned since it began is told
+ * again and again, and the newest is what nobody was told of yet.
+ */
 export async function findFresh(db: Queryable, since: string) {
   const rows = await db.query<{ executor_id: string | null; horizon: string }>(
     `select a.executor_id, pg_snapshot_xmin(pg_current_snapshot())::text as horizon
-     from (select) one left join assignments a
-       on a.state = 'ASSIGNED' and a.assigned_xid >= $1::text::xid8
-     limit 10000`,
+     from (select) one left join lateral (
+       select executor_id from assignments
+       where state = 'ASSIGNED' and assigned_xid >= $1::text::xid8
+       order by assigned_xid desc limit ${MAX_FRESH}) a on true`,
     [since],
   );
   return {
     horizon: rows[0]?.horizon ?? since,
     executorIds: rows.flatMap(({ executor_id }) => executor_id ?? []),
   };
-}
-
-export async function readKey(db: Queryable, scope: string, key: string) {
-  const rows = await db.query<{
-    fingerprint: Buffer;
-    status: number | null;
-    response: string | null;
-  }>('select fingerprint, status, response from idempotency_keys where scope = $1 and key = $2', [
-    scope,
-    key,
-  ]);
-  return rows[0];
 }

@@ -3,10 +3,12 @@ import { request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { monotonicMs } from '@waybill/kit/clock.ts';
+import type { Queryable } from '@waybill/kit/db.ts';
 import { queryRows } from '../../tests/support/database.ts';
 import { createStandInOrders, dispatchDoors } from '../../tests/support/dispatch.ts';
 import { operator, startServices, type Running } from '../../tests/support/service.ts';
 import { dispatch } from './index.ts';
+import { findFresh, NEVER } from './views.ts';
 
 const orders = createStandInOrders();
 let running: Running;
@@ -47,7 +49,7 @@ describe('a poll that waits', () => {
 
   test('is answered with nothing when its time is over', async () => {
     const { result, tookMs } = await timed(doors.acquire('waits-in-vain', '?wait=1s'));
-    expect(result.status).toBe(204);
+    expect([result.status, result.headers['retry-after']]).toEqual([204, '1']);
     expect(tookMs).toBeGreaterThan(990);
     expect(tookMs).toBeLessThan(2500);
   });
@@ -117,6 +119,44 @@ function hangUpAfter(ms: number, executor: string): Promise<void> {
   });
 }
 
+test('what was assigned last is told first, a thousand at most, by its index', async () => {
+  await queryRows(
+    running.databaseUrl,
+    `insert into dispatch.assignments (order_id, executor_id, state, epoch, version, cost_minor,
+       currency, cost_breakdown, order_info, sources, assigned_xid)
+     select 'fresh-' || n, 'fresh-' || n, 'ASSIGNED', 1, 1, 0, 'USD', '[]', '{}', '{}',
+       (1000000000 + n)::text::xid8 from generate_series(1, 5000) n`,
+    [],
+  );
+  await queryRows(running.databaseUrl, 'vacuum analyze dispatch.assignments', []);
+  const [text] = await asked((db) => findFresh(db, '1000000000'));
+  const rows = await queryRows<{ executor_id: string }>(running.databaseUrl, text as string, [
+    '1000000000',
+  ]);
+  expect(rows).toHaveLength(1000);
+  expect([rows[0]?.executor_id, rows[999]?.executor_id]).toEqual(['fresh-5000', 'fresh-4001']);
+  for (const since of ['0', '1000000000', '1000004999', NEVER]) {
+    const plan = await queryRows<Record<string, string>>(
+      running.databaseUrl,
+      `explain ${text as string}`,
+      [since],
+    );
+    expect(plan.map((line) => line['QUERY PLAN']).join(' ')).toContain('using assignments_fresh');
+  }
+  await queryRows(running.databaseUrl, `delete from dispatch.assignments where epoch = 1`, []);
+});
+
+/** The statements that a view would make, for a database with one schema in its path. */
+async function asked(view: (db: Queryable) => Promise<unknown>): Promise<string[]> {
+  const texts: string[] = [];
+  const query = async (text: string) => {
+    texts.push(text.replaceAll('from assignments', 'from dispatch.assignments'));
+    return [];
+  };
+  await view({ query } as unknown as Queryable);
+  return texts;
+}
+
 test('a process that ends lets go of those who wait, with an answer', async () => {
   const ending = await startServices([dispatch, createStandInOrders().service], {
     DATABASE_URL: running.databaseUrl,
@@ -128,6 +168,7 @@ test('a process that ends lets go of those who wait, with an answer', async () =
   });
   await pause(300);
   const { tookMs } = await timed(ending.stop());
-  expect((await poll).status).toBe(204);
+  const reply = await poll;
+  expect([reply.status, reply.headers.get('retry-after')]).toEqual([204, '1']);
   expect(tookMs).toBeLessThan(5000);
 });

@@ -20,6 +20,7 @@ export interface GatewaySettings {
   readonly issuer: string;
   readonly audience: string;
   readonly pollLimit: number;
+  readonly tokenMemoryMb: number;
   readonly inboxUrl: string | undefined;
 }
 
@@ -55,13 +56,19 @@ function trustedTokens(
   topology: Topology,
 ): Tokens {
   const { jwksUrl, issuer, audience } = settings;
+  const memoryBytes = settings.tokenMemoryMb * 1024 * 1024;
+  const neverRevoked = () => false;
   const options = { dataDir: platform.dataDir, issuer, audience, log };
   if (jwksUrl !== undefined)
-    return openTokens(openKeys({ ...options, publisher: publishedAt(jwksUrl) }), () => false);
+    return openTokens(
+      openKeys({ ...options, publisher: publishedAt(jwksUrl) }),
+      neverRevoked,
+      memoryBytes,
+    );
   if (!topology.isLocal('auth') && topology.instancesOf('auth').length === 0)
-    return openTokens(openKeys({ ...options, publisher: undefined }), () => false);
+    return openTokens(openKeys({ ...options, publisher: undefined }), neverRevoked, memoryBytes);
   const revocations = openRevocations(client, log);
   app.addHook('onClose', () => revocations.stop());
   const publisher = publishedByAuth(client, revocations);
-  return openTokens(openKeys({ ...options, publisher }), revocations.covers);
+  return openTokens(openKeys({ ...options, publisher }), revocations.covers, memoryBytes);
 }

@@ -29,6 +29,16 @@ const settings = {
     },
     { min: 0, max: 10_000_000 },
   ),
+  tokenMemoryMb: integer(
+    {
+      env: 'TOKEN_MEMORY_MB',
+      help:
+        'Memory for access tokens that were verified, in MB: 1,300 tokens each. What is ' +
+        'forgotten is verified again, at 0.3 ms each.',
+      fallback: '256',
+    },
+    { min: 1, max: 65_536 },
+  ),
   inboxUrl: url(
     {
       env: 'SANDBOX_INBOX_URL',

@@ -12,6 +12,7 @@ const exchange = (ms: number): Exchange => ({
   headers: {},
   body: undefined,
   repeatable: true,
+  waits: false,
   deadline: deadlineIn(ms),
   signal: new AbortController().signal,
 });
@@ -41,6 +42,10 @@ test('more requests than it has room for are turned away at once', async () => {
     instances.send(exchange(30_000)).catch(() => {}),
   );
   await expect(instances.send(exchange(30_000))).rejects.toBeInstanceOf(Outage);
+  // Who asked to wait for something takes no room from them, nor they from it.
+  const patient = instances.send({ ...exchange(30_000), waits: true }).catch(() => {});
+  await once(server, 'connection');
+  waiting.push(patient);
   await instances.close();
   await Promise.all(waiting);
   server.close().closeAllConnections();

@@ -14,6 +14,8 @@ export interface Exchange {
   readonly body: Buffer | undefined;
   /** Whether a second arrival changes nothing. */
   readonly repeatable: boolean;
+  /** Asked to wait for something: it holds its connection for long, and costs nothing meanwhile. */
+  readonly waits: boolean;
   readonly deadline: Deadline;
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
@@ -31,10 +33,17 @@ export interface Instances {
   close(): Promise<void>;
 }
 
+/** Connections for one kind of request, so that those who wait do not keep the others waiting. */
+interface Lane {
+  readonly pool: Pool;
+  readonly most: number;
+  inFlight: number;
+}
+
 interface Instance {
   readonly base: string;
-  readonly pool: Pool;
-  inFlight: number;
+  readonly usual: Lane;
+  readonly waiting: Lane;
   downUntil: number;
 }
 
@@ -43,6 +52,7 @@ const IDLE_BODY_MS = 60_000;
 const SKIPPED_MS = 1000;
 const MAX_ATTEMPTS = 3;
 const MAX_IN_FLIGHT = 512;
+const MAX_WAITING = 8192;
 const SMALL_BYTES = 262_144;
 
 /** Errors of connecting: not a byte of the request has left. */
@@ -61,29 +71,26 @@ export function openInstances(service: string, bases: readonly string[]): Instan
     const { origin, pathname } = new URL(base);
     return {
       base: pathname.replace(/\/$/, ''),
-      pool: new Pool(origin, {
-        connections: 128,
-        connect: { timeout: CONNECT_MS },
-        bodyTimeout: IDLE_BODY_MS,
-      }),
-      inFlight: 0,
+      usual: openLane(origin, 128, MAX_IN_FLIGHT),
+      waiting: openLane(origin, MAX_WAITING, MAX_WAITING),
       downUntil: 0,
     };
   });
   let turn = 0;
-  const next = (): Instance => {
+  const next = (waits: boolean): Instance => {
     const now = monotonicMs();
     for (let tries = 0; tries < instances.length; tries++) {
       const instance = instances[turn++ % instances.length];
       if (instance === undefined || instance.downUntil > now) continue;
-      if (instance.inFlight < MAX_IN_FLIGHT) return instance;
+      const { inFlight, most } = laneOf(instance, waits);
+      if (inFlight < most) return instance;
     }
     throw new Outage(`${service} service`, 'no instance takes requests');
   };
   return {
     async send(exchange) {
       for (let attempt = 1; ; attempt++) {
-        const instance = next();
+        const instance = next(exchange.waits);
         try {
           return await sendTo(instance, exchange);
         } catch (error) {
@@ -101,15 +108,27 @@ export function openInstances(service: string, bases: readonly string[]): Instan
       }
     },
     async close() {
-      await Promise.all(instances.map(({ pool }) => pool.destroy()));
+      const lanes = instances.flatMap(({ usual, waiting }) => [usual, waiting]);
+      await Promise.all(lanes.map(({ pool }) => pool.destroy()));
     },
   };
 }
 
+function openLane(origin: string, connections: number, most: number): Lane {
+  const connect = { timeout: CONNECT_MS };
+  const pool = new Pool(origin, { connections, connect, bodyTimeout: IDLE_BODY_MS });
+  return { pool, most, inFlight: 0 };
+}
+
+function laneOf({ usual, waiting }: Instance, waits: boolean): Lane {
+  return waits ? waiting : usual;
+}
+
 async function sendTo(instance: Instance, exchange: Exchange): Promise<Answer> {
-  instance.inFlight++;
+  const lane = laneOf(instance, exchange.waits);
+  lane.inFlight++;
   try {
-    const { statusCode, headers, body } = await instance.pool.request({
+    const { statusCode, headers, body } = await lane.pool.request({
       method: exchange.method,
       path: instance.base + exchange.path,
       headers: exchange.headers,
@@ -122,6 +141,6 @@ async function sendTo(instance: Instance, exchange: Exchange): Promise<Answer> {
     const whole = small ? Buffer.from(await body.arrayBuffer()) : undefined;
     return { status: statusCode, headers, body: whole ?? body };
   } finally {
-    instance.inFlight--;
+    lane.inFlight--;
   }
 }

@@ -12,14 +12,21 @@ import type { Logger } from '@waybill/kit/logger.ts';
 import { DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, readDevelopmentKey } from './dev-key.ts';
 
 export interface TrustedKey {
+  readonly id: string;
   readonly key: CryptoKey;
+  /** All that it is and is for, as text: the same key, read again, has the same. */
+  readonly description: string;
   readonly algorithm: string;
   readonly issuer: string;
   readonly audience: string;
 }
 
-/** Finds a key by the id in a token's header. Throws an Outage when the issuer has to be asked. */
-export type FindKey = (keyId: string) => Promise<TrustedKey | undefined>;
+export interface Keys {
+  /** Finds a key by the id in a token's header. Throws an Outage when the issuer must be asked. */
+  find(keyId: string): Promise<TrustedKey | undefined>;
+  /** Whether a key that was found is trusted still, as far as it is known without waiting. */
+  trusts(key: TrustedKey): boolean;
+}
 
 /** Who publishes a key set. */
 export interface Publisher {
@@ -41,47 +48,69 @@ export interface KeyOptions {
 }
 
 /** Opens both sources. The development key wins where they name the same id. */
-export function openKeys(options: KeyOptions): FindKey {
+export function openKeys(options: KeyOptions): Keys {
   const development = developmentKeys(options.dataDir);
   const { publisher } = options;
   const published = publisher === undefined ? undefined : publishedKeys(publisher, options);
-  return async (keyId) => (await development(keyId)) ?? (await published?.(keyId));
+  return {
+    find: async (keyId) => (await development.find(keyId)) ?? (await published?.find(keyId)),
+    trusts: (key) => development.trusts(key) || published?.trusts(key) === true,
+  };
 }
 
 const REREAD_MS = 1000;
 
 /** Looks at the file at most once a second: a key made later works, a removed one stops working. */
-function developmentKeys(dataDir: string): FindKey {
+function developmentKeys(dataDir: string): Keys {
   let readAt = Number.NEGATIVE_INFINITY;
-  let known: { id: string; x: string | undefined; key: Promise<TrustedKey> } | undefined;
-  return async (keyId) => {
+  let known: Omit<TrustedKey, 'key'> | undefined;
+  let key: Promise<TrustedKey> | undefined;
+  const read = () => {
     const now = monotonicMs();
-    if (now - readAt >= REREAD_MS) {
-      readAt = now;
-      const jwk = readDevelopmentKey(dataDir);
-      if (jwk === undefined) known = undefined;
-      else if (known?.id !== jwk.kid || known.x !== jwk.x)
-        known = {
-          id: jwk.kid,
-          x: jwk.x,
-          key: trust(jwk, 'EdDSA', DEVELOPMENT_ISSUER, DEVELOPMENT_AUDIENCE),
-        };
-    }
-    return known?.id === keyId ? known.key : undefined;
+    if (now - readAt < REREAD_MS) return;
+    readAt = now;
+    const jwk = readDevelopmentKey(dataDir);
+    const before = known;
+    known =
+      jwk === undefined
+        ? undefined
+        : describe(jwk.kid, jwk, 'EdDSA', DEVELOPMENT_ISSUER, DEVELOPMENT_AUDIENCE);
+    if (known?.description === before?.description) return;
+    key = jwk === undefined || known === undefined ? undefined : trust(jwk, known);
+    // Met by whoever shows a token of it, if ever.
+    key?.catch(() => {});
+  };
+  return {
+    async find(keyId) {
+      read();
+      return known?.id === keyId ? key : undefined;
+    },
+    trusts({ description }) {
+      read();
+      return known?.description === description;
+    },
   };
 }
 
-/** Imports the public half of a key for one algorithm. */
-async function trust(
+function describe(
+  id: string,
   jwk: JWK,
   algorithm: string,
   issuer: string,
   audience: string,
-): Promise<TrustedKey> {
-  const { kty, crv, x, y, n, e } = jwk;
-  const open = Object.entries({ kty, crv, x, y, n, e }).filter(([, part]) => part !== undefined);
-  const key = (await importJWK(Object.fromEntries(open) as JWK, algorithm)) as CryptoKey;
-  return { key, algorithm, issuer, audience };
+): Omit<TrustedKey, 'key'> {
+  const description = JSON.stringify([id, publicHalf(jwk), algorithm, issuer, audience]);
+  return { id, algorithm, issuer, audience, description };
+}
+
+/** Imports the public half of a key for one algorithm. */
+async function trust(jwk: JWK, known: Omit<TrustedKey, 'key'>): Promise<TrustedKey> {
+  return { ...known, key: (await importJWK(publicHalf(jwk), known.algorithm)) as CryptoKey };
+}
+
+function publicHalf({ kty, crv, x, y, n, e }: JWK): JWK {
+  const parts = Object.entries({ kty, crv, x, y, n, e });
+  return Object.fromEntries(parts.filter(([, part]) => part !== undefined));
 }
 
 /**
@@ -91,7 +120,7 @@ async function trust(
 const STALE_MS = 2 * 3_600_000;
 const MAX_KEYS = 100;
 
-function publishedKeys(publisher: Publisher, { issuer, audience, log }: KeyOptions): FindKey {
+function publishedKeys(publisher: Publisher, { issuer, audience, log }: KeyOptions): Keys {
   const { name, freshMs, cooldownMs } = publisher;
   let keys = new Map<string, TrustedKey>();
   let readAt = Number.NEGATIVE_INFINITY;
@@ -112,21 +141,26 @@ function publishedKeys(publisher: Publisher, { issuer, audience, log }: KeyOptio
     if (pending === undefined && monotonicMs() - triedAt > cooldownMs) pending = refresh();
     return pending;
   };
-  return async (keyId) => {
+  /** Who has a key waits for nobody: a publisher that hangs would hold up every token. */
+  const have = (keyId: string) => {
     const age = monotonicMs() - readAt;
     const known = age < STALE_MS ? keys.get(keyId) : undefined;
-    if (known !== undefined) {
-      // Who has a key waits for nobody: a publisher that hangs would hold up every token.
-      if (age > freshMs) void renew();
-      return known;
-    }
-    await renew();
-    const found = monotonicMs() - readAt < STALE_MS ? keys.get(keyId) : undefined;
-    if (found === undefined && readAt < triedAt)
-      throw new Outage('issuer of access tokens', 'its key set cannot be read', {
-        retryAfterSeconds: Math.ceil(cooldownMs / 1000),
-      });
-    return found;
+    if (known !== undefined && age > freshMs) void renew();
+    return known;
+  };
+  return {
+    async find(keyId) {
+      const known = have(keyId);
+      if (known !== undefined) return known;
+      await renew();
+      const found = have(keyId);
+      if (found === undefined && readAt < triedAt)
+        throw new Outage('issuer of access tokens', 'its key set cannot be read', {
+          retryAfterSeconds: Math.ceil(cooldownMs / 1000),
+        });
+      return found;
+    },
+    trusts: ({ id, description }) => have(id)?.description === description,
   };
 }
 
@@ -144,7 +178,8 @@ async function readKeySet(
     const algorithm = algorithmOf(jwk);
     if (algorithm === undefined || typeof jwk.kid !== 'string') continue;
     try {
-      trusted.set(jwk.kid, await trust(jwk, algorithm, issuer, audience));
+      const known = describe(jwk.kid, jwk, algorithm, issuer, audience);
+      trusted.set(jwk.kid, await trust(jwk, known));
     } catch (error) {
       log.warn({ kid: jwk.kid, reason: (error as Error).message }, 'a published key is unusable');
     }

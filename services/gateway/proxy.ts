@@ -16,6 +16,8 @@ import type { Upstream } from './upstreams.ts';
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE']);
+/** Asks to wait until there is something (chapter D). */
+const WAITS = /[?&]wait=/;
 const TOTAL_MS = 30_000;
 
 /** Fields that speak of one connection, or that are the gateway's to say. */
@@ -121,6 +123,7 @@ async function relay(
     headers: headersFor(request),
     body: request.body as Buffer | undefined,
     repeatable: REPEATABLE.has(request.method) || request.headers['idempotency-key'] !== undefined,
+    waits: WAITS.test(request.raw.url ?? ''),
     deadline: deadlineIn(TOTAL_MS),
     signal: gone.signal,
   };

@@ -1,6 +1,7 @@
 import { createHmac, createPublicKey } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openLogger } from '@waybill/kit/logger.ts';
 import type { RunningProcess } from '@waybill/kit/run.ts';
 import {
   ask,
@@ -17,6 +18,8 @@ import {
   type TokenTools,
 } from '../../tests/support/tokens.ts';
 import { mintToken, readDevelopmentKey } from './dev-key.ts';
+import { openKeys, type Keys, type TrustedKey } from './keys.ts';
+import { openTokens } from './tokens.ts';
 
 const services = [mirror({ name: 'echo', path: '/api/v1/echo' })];
 
@@ -70,6 +73,48 @@ test('a good token is who it says, and its roles decide', async () => {
 test('a minute of leeway for clocks that differ, and no more', async () => {
   expect((await call(await sign({ exp: seconds() - 40 }))).status).toBe(200);
   expect((await call(await sign({ nbf: seconds() + 40 }))).status).toBe(200);
+});
+
+describe('a verified token is remembered', () => {
+  const bearer = async (claims = {}) => `Bearer ${await sign(claims)}`;
+  const open = (): Keys => {
+    const options = { issuer: 'waybill', audience: 'waybill', log: openLogger('silent') };
+    return openKeys({ ...options, dataDir, publisher: undefined });
+  };
+
+  test('until it was taken back, or its key is no longer trusted', async () => {
+    let revoked = false;
+    let trusted = true;
+    const keys = open();
+    const doubted = { find: keys.find, trusts: (key: TrustedKey) => trusted && keys.trusts(key) };
+    const tokens = openTokens(doubted, () => revoked, 1_000_000);
+    const token = await bearer();
+    expect(tokens.known(token)).toBeUndefined();
+    await tokens.verify(token);
+    expect(tokens.known(token)?.subject).toBe('ada');
+    trusted = false;
+    expect(tokens.known(token)).toBeUndefined();
+    trusted = true;
+    expect(tokens.known(token)).toBeUndefined();
+    await tokens.verify(token);
+    revoked = true;
+    expect(tokens.known(token)).toBeUndefined();
+  });
+
+  test('as long as there is room: the oldest go first, an eighth at a time', async () => {
+    const all = await Promise.all([1, 2, 3, 4].map((jti) => bearer({ jti })));
+    const room = (all[0] as string).length + 350;
+    const tokens = openTokens(open(), () => false, 3 * room + 20);
+    const known = () => all.map((token) => tokens.known(token) !== undefined);
+    for (const token of all) await tokens.verify(token);
+    expect(known()).toEqual([false, false, true, true]);
+    await tokens.verify(all[3] as string);
+    expect(known()).toEqual([false, false, true, true]);
+    const long = await bearer({ padding: 'x'.repeat(room / 4) });
+    await tokens.verify(long);
+    expect(known()).toEqual([false, false, false, true]);
+    expect(tokens.known(long)).toBeDefined();
+  });
 });
 
 describe('every bad token gets the same answer', () => {

@@ -4,11 +4,11 @@ import { epochMs } from '@waybill/kit/clock.ts';
 import { Outage, Refusal } from '@waybill/kit/errors.ts';
 import { ROLES, unauthenticated, type Identity } from '@waybill/kit/identity.ts';
 import { parseStrictJson } from '@waybill/kit/json.ts';
-import type { FindKey } from './keys.ts';
+import type { Keys, TrustedKey } from './keys.ts';
 import type { IsRevoked } from './revocations.ts';
 
 export interface Tokens {
-  /** The identity of a token that was verified less than a minute ago. */
+  /** The identity of a token that was verified before, while it and its key are good. */
   known(authorization: string): Identity | undefined;
   /** Verifies the field's token. Every fault is the same 401. */
   verify(authorization: string): Promise<Identity>;
@@ -16,9 +16,10 @@ export interface Tokens {
 
 const MAX_LENGTH = 8192;
 const LEEWAY_SECONDS = 60;
-/** Bounds how long a token outlives its key, and how much later than a change of keys we notice. */
-const REMEMBERED_MS = 60_000;
-const MAX_REMEMBERED = 10_000;
+/** What a remembered token takes besides its own text, by measurement: 310 bytes, and to spare. */
+const ENTRY_BYTES = 350;
+/** What stays, of a full memory, when room is made. */
+const KEPT_OF_FULL = 7 / 8;
 /** Verifications at once; each takes a third of a millisecond of one of the few crypto threads. */
 const MAX_PENDING = 512;
 
@@ -30,34 +31,40 @@ const NAME = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
 interface Verified {
   readonly identity: Identity;
+  readonly key: TrustedKey;
   /** Seconds since the epoch; 0 when the token does not say. */
   readonly issuedAt: number;
   readonly expiresMs: number;
 }
 
-interface Remembered extends Verified {
-  readonly until: number;
-}
-
 /**
- * Opens a verifier with a memory of its own.
- * @param isRevoked whether the token was taken back; asked each time that it is shown
+ * Opens a verifier with a memory of so many bytes: verifying costs a third of a millisecond, and
+ * looking up less than one of its hundredths. What may change while a token is remembered, its key
+ * and whether it was taken back, is looked at each time that it is shown.
  */
-export function openTokens(findKey: FindKey, isRevoked: IsRevoked): Tokens {
-  const remembered = new Map<string, Remembered>();
+export function openTokens(keys: Keys, isRevoked: IsRevoked, memoryBytes: number): Tokens {
+  const remembered = new Map<string, Verified>();
   const pending = new Map<string, Promise<Identity>>();
-  const remember = (authorization: string, entry: Remembered) => {
-    // The oldest goes first: entries live for a minute at most, so that age is as good as use.
-    const oldest = remembered.size >= MAX_REMEMBERED ? remembered.keys().next().value : undefined;
-    if (oldest !== undefined) remembered.delete(oldest);
-    remembered.set(authorization, entry);
+  let bytes = 0;
+  const forget = (authorization: string) => {
+    if (remembered.delete(authorization)) bytes -= authorization.length + ENTRY_BYTES;
+  };
+  const remember = (authorization: string, verified: Verified) => {
+    forget(authorization);
+    remembered.set(authorization, verified);
+    bytes += authorization.length + ENTRY_BYTES;
+    if (bytes <= memoryBytes) return;
+    // The oldest go first, an eighth at a time: each pass steps over the places of all that went.
+    for (const oldest of remembered.keys()) {
+      if (bytes <= memoryBytes * KEPT_OF_FULL) break;
+      forget(oldest);
+    }
   };
   const verifyOnce = async (authorization: string): Promise<Identity> => {
     try {
-      const verified = await check(authorization, findKey);
+      const verified = await check(authorization, keys);
       if (isRevoked(verified.identity, verified.issuedAt)) throw unauthenticated();
-      const end = verified.expiresMs + LEEWAY_SECONDS * 1000;
-      remember(authorization, { ...verified, until: Math.min(end, epochMs() + REMEMBERED_MS) });
+      remember(authorization, verified);
       return verified.identity;
     } catch (error) {
       if (error instanceof Outage) throw error;
@@ -70,9 +77,10 @@ export function openTokens(findKey: FindKey, isRevoked: IsRevoked): Tokens {
     known(authorization) {
       const entry = remembered.get(authorization);
       if (entry === undefined) return undefined;
-      const { identity, issuedAt, until } = entry;
-      if (until > epochMs() && !isRevoked(identity, issuedAt)) return identity;
-      remembered.delete(authorization);
+      const { identity, key, issuedAt, expiresMs } = entry;
+      const lives = expiresMs + LEEWAY_SECONDS * 1000 > epochMs();
+      if (lives && keys.trusts(key) && !isRevoked(identity, issuedAt)) return identity;
+      forget(authorization);
       return undefined;
     },
     verify(authorization) {
@@ -87,12 +95,12 @@ export function openTokens(findKey: FindKey, isRevoked: IsRevoked): Tokens {
   };
 }
 
-async function check(authorization: string, findKey: FindKey): Promise<Verified> {
+async function check(authorization: string, keys: Keys): Promise<Verified> {
   const [, header, payload] = BEARER.exec(authorization) ?? [];
   if (header === undefined || payload === undefined || authorization.length > MAX_LENGTH)
     throw unauthenticated();
   const { algorithm, keyId } = readHeader(header);
-  const trusted = await findKey(keyId);
+  const trusted = await keys.find(keyId);
   if (trusted === undefined || trusted.algorithm !== algorithm) throw unauthenticated();
   const token = authorization.slice(authorization.lastIndexOf(' ') + 1);
   await jwtVerify(token, trusted.key, {
@@ -108,7 +116,7 @@ async function check(authorization: string, findKey: FindKey): Promise<Verified>
   const claims = readObject(payload);
   const { iat: issuedAt = 0, exp } = claims;
   if (typeof issuedAt !== 'number') throw unauthenticated();
-  return { identity: identityOf(claims), issuedAt, expiresMs: Number(exp) * 1000 };
+  return { identity: identityOf(claims), key: trusted, issuedAt, expiresMs: Number(exp) * 1000 };
 }
 
 function readObject(part: string): Record<string, unknown> {

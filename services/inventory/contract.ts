@@ -8,11 +8,11 @@
  */
 import {
   Identifier,
-  Nullable,
   OneOf,
   Text,
   Timestamp,
   Type,
+  pageReply,
   pagingQuery,
   type Static,
 } from '@waybill/kit/schema.ts';
@@ -90,16 +90,10 @@ export type StockQuery = Static<typeof StockQuery>;
 export const StockList = Type.Object(
   {
     stock: Type.Array(StockItem),
-    total: Type.Integer({ description: 'Exact to 10 000.' }),
-    total_is_estimate: Type.Optional(Type.Boolean()),
-    page: Type.Integer(),
-    page_size: Type.Integer(),
-    next_cursor: Nullable(
-      Type.String({
-        description: 'Pass as cursor for the next page.',
-        examples: ['aXRlbV8wMDE.c2lnbmF0dXJl'],
-      }),
-    ),
+    ...pageReply({
+      description: 'Pass as cursor for the next page.',
+      examples: ['aXRlbV8wMDE.c2lnbmF0dXJl'],
+    }),
   },
   { title: 'StockList', description: 'A page of stock, by SKU.' },
 );

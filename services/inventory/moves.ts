@@ -30,16 +30,12 @@ const MAX_WAITING = 10_000;
  */
 export function createMover(db: Database): MoveStock {
   const lanes = Array.from({ length: LANES }, () =>
-    gather(
-      (moves: readonly Move[]) => makeMoves(db, moves),
-      (error) => error instanceof Outage,
-      {
-        maxBatch: 128,
-        flights: 1,
-        maxWaiting: MAX_WAITING,
-        overflow: () => new Outage('database', 'too many moves of stock are waiting'),
-      },
-    ),
+    gather((moves: readonly Move[]) => makeMoves(db, moves), {
+      maxBatch: 128,
+      flights: 1,
+      maxWaiting: MAX_WAITING,
+      overflow: () => new Outage('database', 'too many moves of stock are waiting'),
+    }),
   );
   return async (move) => {
     const answer = await lanes[laneOf(move)]?.(move);

@@ -79,6 +79,26 @@ describe('the desk', () => {
     expect(literal.body['total']).toBe(1);
   });
 
+  test('is counted exactly to 10 000, then estimated', async () => {
+    const insert = (from: number, to: number) =>
+      queryRows(
+        running.databaseUrl,
+        `insert into inventory.stock (sku) select 'many-' || n from generate_series($1::int, $2) n`,
+        [from, to],
+      );
+    const total = async () =>
+      (await running.call('GET', '/api/v1/inventory/stock?q=many-&page_size=1')).body;
+    await insert(1, 10_000);
+    expect(await total()).toMatchObject({ total: 10_000 });
+    expect(await total()).not.toHaveProperty('total_is_estimate');
+    await insert(10_001, 12_000);
+    await queryRows(running.databaseUrl, 'analyze inventory.stock');
+    const { total: estimate, total_is_estimate } = await total();
+    expect(total_is_estimate).toBe(true);
+    expect(estimate).toBeGreaterThan(10_000);
+    expect(estimate).toBeLessThan(14_000);
+  });
+
   test('is the operator’s alone, and reservations are for services alone', async () => {
     const customer = await running.call('GET', stockOf('desk-a'), { as: someone('anna') });
     expect(customer.status).toBe(403);
@@ -177,4 +197,27 @@ test('a bad request is refused precisely and changes nothing', async () => {
     errors: [{ pointer: '/lines/0/sku' }],
   });
   expect((await act('bad', 'deduct', { deduction_id: 's' })).status).toBe(404);
+});
+
+describe('what was given up', () => {
+  test.each([
+    ['/api/v1/dead-tasks/inventory/retry', { kind: 'gone', key: 'old' }, { retried: 1 }],
+    ['/api/v1/dead-letters/inventory/replay', { topic: 'pets', key: '7' }, { replayed: 0 }],
+  ])('%s has one outcome under its key', async (path, body, outcome) => {
+    await queryRows(
+      running.databaseUrl,
+      `insert into inventory.tasks (id, kind, key, state)
+       values (gen_random_uuid(), 'gone', 'old', 'dead') on conflict do nothing`,
+      [],
+    );
+    const headers = { 'idempotency-key': 'twice' };
+    const first = await running.call('POST', path, { body, headers });
+    expect([first.status, first.body]).toEqual([200, outcome]);
+    const again = await running.call('POST', path, { body, headers });
+    expect([again.status, again.body]).toEqual([200, outcome]);
+    expect(again.headers['idempotent-replayed']).toBe('true');
+    const other = { ...body, key: 'another' };
+    const refused = await running.call('POST', path, { body: other, headers });
+    expect([refused.status, refused.body['code']]).toEqual([422, 'idempotency_key_reused']);
+  });
 });

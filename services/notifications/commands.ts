@@ -98,7 +98,7 @@ export async function createNotification(
     const given = {
       type: body.notificationType,
       parent_type: body.parentType,
-      parent_id: body.parentId ?? null,
+      parent_id: body.parentId == null ? null : String(body.parentId),
       username: body.username,
       text: body.text,
       template: 'plain' as TemplateName,

@@ -1,4 +1,5 @@
 /** What the notifications service works with. */
+import { breakerSettings } from '@waybill/kit/breaker.ts';
 import { decimal, integer, matching, url, type Values } from '@waybill/kit/config.ts';
 import type { ServiceContext } from '@waybill/kit/service.ts';
 import { openLogChannel, type ChannelPort } from './channels.ts';
@@ -57,22 +58,7 @@ export const settings = {
     { env: 'MAIL_CONCURRENCY', help: 'E-mails under way at once in a process.', fallback: '4' },
     { min: 1, max: 100 },
   ),
-  failureThreshold: integer(
-    {
-      env: 'CIRCUIT_BREAKER_FAILURE_THRESHOLD',
-      help: 'Faults or outages in a row that open the breaker.',
-      fallback: '5',
-    },
-    { min: 1, max: 1_000_000 },
-  ),
-  recoverySeconds: decimal(
-    {
-      env: 'CIRCUIT_BREAKER_RECOVERY_TIMEOUT',
-      help: 'Seconds that the breaker stays open before one trial.',
-      fallback: '60',
-    },
-    { min: 0.1, max: 86_400 },
-  ),
+  ...breakerSettings,
   retentionDays: integer(
     {
       env: 'NOTIFICATION_RETENTION_DAYS',
@@ -96,13 +82,6 @@ export function createContext(base: ServiceContext<NotificationsSettings>): Noti
   const email =
     values.smtpUrl === undefined
       ? openLogChannel('email', log)
-      : openSmtpChannel({
-          url: values.smtpUrl,
-          from: values.mailFrom,
-          timeoutSeconds: values.timeoutSeconds,
-          concurrency: values.concurrency,
-          threshold: values.failureThreshold,
-          recoverySeconds: values.recoverySeconds,
-        });
+      : openSmtpChannel({ ...values, url: values.smtpUrl, from: values.mailFrom });
   return { ...base, channels: { email, phone: openLogChannel('phone', log) } };
 }

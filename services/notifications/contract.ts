@@ -13,6 +13,7 @@ import {
   PhoneNumber,
   Timestamp,
   Type,
+  matching,
   type Static,
 } from '@waybill/kit/schema.ts';
 
@@ -57,15 +58,27 @@ const EXAMPLE_ID = '019a0000-0000-7000-8000-000000000001';
 const Message = Type.String({
   minLength: 1,
   maxLength: 5000,
-  pattern: '^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$',
+  ...matching(
+    '^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$',
+    'hold no control characters but tabs and line ends',
+  ),
   examples: ['Your order is paid.'],
+});
+
+/** Kept and shown as text; an order of the checkout has a number for its id. */
+const ParentId = Type.Unsafe<string | number | null>({
+  ...Identifier(128),
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  type: ['string', 'integer', 'null'],
+  examples: [EXAMPLE_ID],
 });
 
 export const CreateNotification = Type.Object(
   {
     notificationType: OneOf(NOTIFICATION_TYPES, { examples: ['SUCCESS'] }),
     parentType: OneOf(PARENT_TYPES),
-    parentId: Type.Optional(Nullable(Identifier(128, { examples: [EXAMPLE_ID] }))),
+    parentId: Type.Optional(ParentId),
     username: Identifier(128, { description: 'Whom it is for.', examples: ['ada'] }),
     text: Message,
     contact: Type.Object(
@@ -122,7 +135,7 @@ export type NotificationWithSendings = Static<typeof NotificationWithSendings>;
 export const NotificationPath = Type.Object(
   {
     id: Type.String({
-      pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
+      ...matching('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$', 'be a UUID'),
       examples: [EXAMPLE_ID],
     }),
   },

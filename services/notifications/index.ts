@@ -12,7 +12,6 @@ import { tasks } from './tasks.ts';
 
 const DAY_MS = 86_400_000;
 /** A minute's upkeep; more than anybody stores in one. */
-const MOST_BITES = 100;
 
 export const notifications = defineService({
   ...notificationsService,
@@ -29,8 +28,7 @@ export const notifications = defineService({
       everyMs: 60_000,
       async run({ db, settings: { retentionDays } }: NotificationsContext) {
         const before = firstIdAt(epochMs() - retentionDays * DAY_MS);
-        for (let bite = 0; bite < MOST_BITES; bite++)
-          if ((await deleteBefore(db, before)) < BITE) break;
+        return (await deleteBefore(db, before)) === BITE;
       },
     },
   ],

@@ -49,7 +49,7 @@ const publicRoutes: readonly Route<NotificationsContext>[] = [
       query: ListQuery,
       replies: { 200: NotificationList },
       refusals: {
-        '403 foreign_notifications': 'a customer named somebody else',
+        '404 notifications_not_found': 'a customer named somebody else',
         '422 invalid_query': 'also: an unknown type, or a date that does not exist',
         '422 page_too_deep': 'narrow the filters',
       },

@@ -98,6 +98,12 @@ describe('a notification', () => {
     expect((await show(body['id'], someone(ada))).body).toMatchObject(body);
   });
 
+  test('is about an order by its number as well', async () => {
+    const { body } = await create({ parentId: 1_000_000_007 });
+    expect(body['parentId']).toBe('1000000007');
+    expect((await list('parentId=1000000007')).content).toEqual([body]);
+  });
+
   test.each([
     [{ notificationType: 'GREAT' }, '/notificationType'],
     [{ parentType: 'PET' }, '/parentType'],
@@ -112,7 +118,7 @@ describe('a notification', () => {
     [{ contact: { email: 'A <a@b>' } }, '/contact/email'],
     [{ contact: { email: 'a@b', phone: 'x' } }, '/contact/phone'],
     [{ contact: { email: 'a@b', fax: '1' } }, '/contact/fax'],
-    [{ parentId: 'a\nb' }, '/parentId'],
+    [{ parentId: 1.5 }, '/parentId'],
     [{ template: 'order_paid' }, '/template'],
   ])('refuses %j', async (changes, pointer) => {
     const { status, body } = await create(changes);
@@ -310,8 +316,8 @@ describe('the list', () => {
     expect(indexes(await list('', someone(eve)))).toEqual([3]);
     expect(indexes(await list(`parentId=${parent}`, someone(ada)))).toEqual([0]);
     expect(await list(`username=${eve}`, someone(ada))).toMatchObject({
-      status: 403,
-      code: 'foreign_notifications',
+      status: 404,
+      code: 'notifications_not_found',
     });
     expect((await show(made[3]!.id, someone(ada))).status).toBe(404);
     expect((await show(newId(), someone(ada))).status).toBe(404);

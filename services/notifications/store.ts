@@ -42,8 +42,9 @@ export async function insertNotification(
   const rows = await tx.query(
     `with stored as (
        insert into notifications
-         (id, dedupe_key, type, parent_type, parent_id, username, text, template, data, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         (id, dedupe_key, type, parent_type, parent_id, username, text, template, data, created_at,
+          waiting)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, json_array_length($11))
        on conflict (dedupe_key) do nothing returning id),
      sent as (
        insert into sendings (notification_id, channel, address, deadline_at)
@@ -117,8 +118,9 @@ export interface SendingChange {
 }
 
 /**
- * Records what became of a try. A sending that is over gives its address back, and the last of a
- * notification what its template was filled with: a link that resets a password is in it.
+ * Records what became of a try, the notification locked before its sending as where both are
+ * deleted. A sending that is over gives its address back, and the last of a notification what its
+ * template was filled with: a link that resets a password is in it.
  */
 export async function recordSending(
   tx: Tx,
@@ -126,27 +128,30 @@ export async function recordSending(
   channel: Channel,
   change: SendingChange,
 ): Promise<void> {
-  // Of two that end at the same time, the second must see the first.
-  await tx.query('select from notifications where id = $1 for update', [id]);
-  const rows = await tx.query(
-    `update sendings set state = $3, attempts = $4, outages = $5, waiting_for = $6,
-       address = case when $3 = 'WAITING' then address end, updated_at = now()
-     where notification_id = $1 and channel = $2 and state = 'WAITING' returning channel`,
-    [id, channel, change.state, change.attempts, change.outages, change.waiting_for],
+  await tx.query(
+    `with held as materialized (select id from notifications where id = $1 for update),
+     changed as (
+       update sendings set state = $3, attempts = $4, outages = $5, waiting_for = $6,
+         address = case when $3 = 'WAITING' then address end, updated_at = now()
+       from held where notification_id = held.id and channel = $2 and state = 'WAITING'
+       returning notification_id, channel, state, attempts),
+     logged as (
+       insert into sending_log (notification_id, channel, attempt, outcome, detail)
+       select notification_id, channel, attempts, $7::text, $8::text from changed
+       where $7::text is not null)
+     update notifications n set waiting = waiting - 1, data = case when waiting > 1 then data end
+     from changed c where n.id = c.notification_id and c.state <> 'WAITING'`,
+    [
+      id,
+      channel,
+      change.state,
+      change.attempts,
+      change.outages,
+      change.waiting_for,
+      change.entry?.outcome ?? null,
+      change.entry?.detail ?? null,
+    ],
   );
-  if (rows.length === 0) return;
-  if (change.entry !== null)
-    await tx.query(
-      `insert into sending_log (notification_id, channel, attempt, outcome, detail)
-       values ($1, $2, $3, $4, $5)`,
-      [id, channel, change.attempts, change.entry.outcome, change.entry.detail],
-    );
-  if (change.state !== 'WAITING')
-    await tx.query(
-      `update notifications set data = null where id = $1 and data is not null
-         and not exists (select from sendings where notification_id = $1 and state = 'WAITING')`,
-      [id],
-    );
 }
 
 /** What one statement deletes at most, so that none of them locks for long. */

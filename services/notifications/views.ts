@@ -1,9 +1,10 @@
 /** The list of notifications, a person's export, and what became of one notification. */
 import type { Database } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
+import { add, countRows, where, wordOf, type Filter } from '@waybill/kit/filter.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import { firstIdAt, momentOf } from '@waybill/kit/moments.ts';
-import { DEFAULT_PAGE_SIZE, EXACT_TOTAL, MAX_OFFSET } from '@waybill/kit/paging.ts';
+import { DEFAULT_PAGE_SIZE, offsetOf } from '@waybill/kit/paging.ts';
 import {
   NOTIFICATION_TYPES,
   PARENT_TYPES,
@@ -12,26 +13,21 @@ import {
 } from './contract.ts';
 import { findNotification, renderNotification, SHOWN, type ShownRow } from './store.ts';
 
-interface Filter {
-  readonly conditions: string[];
-  readonly values: unknown[];
-}
-
 /** Lists notifications, newest first. A customer sees their own alone. */
 export async function listNotifications(db: Database, identity: Identity, query: ListQuery) {
   const filter = filterOf(identity, query);
   const size = query.size ?? DEFAULT_PAGE_SIZE;
   const number = query.page ?? 0;
-  if (number * size > MAX_OFFSET)
-    throw new Refusal(422, 'page_too_deep', `Pages reach ${MAX_OFFSET} rows; narrow the filters.`, {
-      faults: [{ pointer: '?page', detail: `must stay within the first ${MAX_OFFSET} rows` }],
-    });
   const rows = await db.queryOnce<ShownRow>(
     `select ${SHOWN} from notifications ${where(filter)} order by id desc
-     limit ${size} offset ${number * size}`,
+     limit ${size} offset ${offsetOf(number + 1, size)}`,
     filter.values,
   );
-  const { total, estimated } = await countNotifications(db, filter);
+  const { total, total_is_estimate } = await countRows(
+    db,
+    `select from notifications ${where(filter)}`,
+    filter.values,
+  );
   return {
     content: rows.map(renderNotification),
     page: {
@@ -39,26 +35,9 @@ export async function listNotifications(db: Database, identity: Identity, query:
       number,
       totalElements: total,
       totalPages: Math.ceil(total / size),
-      ...(estimated ? { totalIsEstimate: true } : {}),
+      ...(total_is_estimate === true ? { totalIsEstimate: true } : {}),
     },
   };
-}
-
-/** Exact to 10 000; above, the planner's estimate. */
-async function countNotifications(db: Database, filter: Filter) {
-  const [row] = await db.queryOnce<{ total: bigint }>(
-    `select count(*) as total
-     from (select from notifications ${where(filter)} limit ${EXACT_TOTAL + 1}) counted`,
-    filter.values,
-  );
-  const total = Number(row?.total ?? 0n);
-  if (total <= EXACT_TOTAL) return { total, estimated: false };
-  const [plan] = await db.queryOnce<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
-    `explain (format json) select from notifications ${where(filter)}`,
-    filter.values,
-  );
-  const estimate = plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? total;
-  return { total: Math.max(total, estimate), estimated: true };
 }
 
 function filterOf(identity: Identity, query: ListQuery): Filter {
@@ -66,7 +45,11 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
   const username = query.username?.normalize('NFC');
   if (!isStaff(identity)) {
     if (username !== undefined && username !== identity.subject)
-      throw new Refusal(403, 'foreign_notifications', 'These are not your own notifications.');
+      throw new Refusal(
+        404,
+        'notifications_not_found',
+        'There are no notifications of this name that you may see.',
+      );
     add(filter, 'username =', identity.subject);
   } else if (username !== undefined) add(filter, 'username =', username);
   if (query.parentType !== undefined)
@@ -81,24 +64,6 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
   if (query.createdAtLte !== undefined)
     add(filter, 'id <', firstIdAt(momentOf('createdAtLte', query.createdAtLte) + 1), '::uuid');
   return filter;
-}
-
-function wordOf(name: string, words: readonly string[], text: string): string {
-  const word = text.toUpperCase();
-  if (words.includes(word)) return word;
-  const detail = `must be one of ${words.join(', ')}`;
-  throw new Refusal(422, 'invalid_query', `The parameter ${name} ${detail}.`, {
-    faults: [{ pointer: `?${name}`, detail }],
-  });
-}
-
-function add(filter: Filter, comparison: string, value: unknown, cast = ''): void {
-  filter.values.push(value);
-  filter.conditions.push(`${comparison} $${filter.values.length}${cast}`);
-}
-
-function where({ conditions }: Filter): string {
-  return conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
 }
 
 interface SendingView {

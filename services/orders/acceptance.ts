@@ -24,7 +24,6 @@ export function createOrderStore(db: Database): StoreOrder {
       await failpoint('orders.accept.after_commit');
       return batch.map((acceptance) => stored.has(acceptance.row.id));
     },
-    (error) => error instanceof Outage,
     {
       maxBatch: 128,
       flights: 1,

@@ -1,4 +1,4 @@
-/** How requests learn that the order they wait for was created, by whichever process. */
+/** Requests that wait for an order: they look for theirs together. */
 import type { Database } from '@waybill/kit/db.ts';
 import { Outage } from '@waybill/kit/errors.ts';
 import { gather } from '@waybill/kit/gather.ts';
@@ -13,7 +13,6 @@ export function createArrivals(db: Database): HasArrived {
       const arrived = await findArrived(db, ids);
       return ids.map((id) => arrived.has(id));
     },
-    (error) => error instanceof Outage,
     {
       maxBatch: 1000,
       flights: 1,

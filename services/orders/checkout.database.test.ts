@@ -173,6 +173,7 @@ describe('what is asked for', () => {
     const [ada, eve] = [await somebody(50), await somebody(50)];
     const foreign = await order(ada, 10, {}, { as: someone(eve) });
     expect([foreign.status, foreign.body['code']]).toEqual([403, 'foreign_customer']);
+    expect(foreign.body['errors']).toMatchObject([{ pointer: '/username' }]);
     const { body } = await order(ada, 10);
     expect((await read(eve, body['id'])).status).toBe(404);
     const path = `/api/v1/order/${body['id']}`;
@@ -187,7 +188,7 @@ describe('what is asked for', () => {
     const low = await order(ada, 10, { totalCost: 9.99 });
     expect([low.status, low.body['errors']]).toEqual([
       422,
-      [{ pointer: '/totalCost', detail: 'is less than the sum of the positions' }],
+      [{ pointer: '/totalCost', detail: 'must be at least 10, the sum of the positions' }],
     ]);
     const tip = await order(ada, 10, { totalCost: 12.5 });
     expect(tip.body).toMatchObject({ totalCost: 12.5, status: 'PAID' });

@@ -5,34 +5,29 @@
  */
 import { sleep } from '@waybill/kit/clock.ts';
 import { deadlineIn, remainingMs, type Deadline } from '@waybill/kit/deadline.ts';
-import { Outage, Refusal } from '@waybill/kit/errors.ts';
+import { Outage } from '@waybill/kit/errors.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
-import { judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
-import { newId, timeOfId } from '@waybill/kit/ids.ts';
+import { keepAnswer, readKept, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import type { Identity } from '@waybill/kit/identity.ts';
-import type { Json } from '@waybill/kit/json.ts';
-import { counter, currentTraceparent } from '@waybill/kit/telemetry.ts';
+import { counter } from '@waybill/kit/telemetry.ts';
 import type { ChargedNow, ChargeNow } from '@waybill/payments/contract.ts';
 import type { Checkout, CreateCheckout } from './checkout-contract.ts';
 import {
   applyChanges,
   cancelOrder,
+  placeOrder,
   refuseUnacceptable,
   stateOf,
   visibleOrder,
 } from './commands.ts';
-import type { OrderCreated } from './contract.ts';
-import type { OrdersContext } from './context.ts';
+import type { OrdersContext, Paid } from './context.ts';
 import { giveNotice } from './notices.ts';
 import { afterCharge, priceCheckout, type Change, type PaymentNews } from './rules.ts';
-import { findOrder, lockOrders, readKey, renderCheckout, type OrderRow } from './store.ts';
+import { findOrder, lockOrders, renderCheckout, type OrderRow } from './store.ts';
 
 const checkouts = counter('waybill_checkouts_total', 'Checkouts answered', ['status']);
 
-export interface CheckedOut {
-  readonly status: number;
-  /** The order; as text where a repeat gets the same bytes. */
-  readonly body: Checkout | string;
+export interface CheckedOut extends Paid {
   readonly replayed: boolean;
 }
 
@@ -50,72 +45,30 @@ export async function checkOut(
   const allowedMs = context.settings.checkoutTimeoutSeconds * 1000;
   const deadline = deadlineIn(Math.min(allowedMs, remainingMs(options.deadline)));
   const username = request.username.normalize('NFC');
-  refuseUnacceptable(context, identity, username);
-  const row = await newRow(context, request, username);
-  const stored = await context.storeOrder({
-    row,
-    event: createdEvent(row, options.async ? 0 : remainingMs(deadline) + HOLD_MS),
-    traceparent: currentTraceparent(),
+  refuseUnacceptable(context, identity, username, 'username');
+  const { defaultCurrency: currency, checkoutTotal } = context.settings;
+  const { items, totalMinor } = priceCheckout(request, currency, checkoutTotal === 'given');
+  const holdMs = options.async ? 0 : Math.ceil(remainingMs(deadline)) + HOLD_MS;
+  const { row, stored } = await placeOrder(
+    context,
+    {
+      channel: 'checkout',
+      customer_id: username,
+      currency,
+      total_minor: totalMinor,
+      payment_method: 'wallet',
+      reference: null,
+      fulfillment: null,
+      items,
+      door: { shop_id: request.shopId ?? null },
+    },
+    { token: null, hold_ms: holdMs },
     idempotency,
-  });
+  );
   await failpoint('orders.checkout.after_store');
   if (!stored) return repeat(context, idempotency as IdempotencyKey, options.async, deadline);
   if (options.async) return { status: 202, body: renderCheckout(row), replayed: false };
-  return { ...(await pay(context, row, idempotency, deadline)), replayed: false };
-}
-
-async function newRow(
-  context: OrdersContext,
-  request: CreateCheckout,
-  username: string,
-): Promise<OrderRow> {
-  const { defaultCurrency: currency, checkoutTotal } = context.settings;
-  const priced = priceCheckout(request, currency, checkoutTotal === 'given');
-  const id = newId();
-  const at = new Date(timeOfId(id)).toISOString();
-  return {
-    id,
-    number: await context.nextNumber(),
-    channel: 'checkout',
-    customer_id: username,
-    currency,
-    total_minor: priced.totalMinor,
-    status: 'PENDING',
-    payment_status: 'PENDING',
-    fulfillment_status: 'UNFULFILLED',
-    payment_method: 'wallet',
-    reference: null,
-    fulfillment: null,
-    items: priced.items,
-    payment_attempts: [],
-    payment_failure: null,
-    door: { shop_id: request.shopId ?? null },
-    cancel_requested_at: null,
-    cancel_reason: null,
-    version: 1,
-    created_at: at,
-    updated_at: at,
-  };
-}
-
-function createdEvent(row: OrderRow, holdMs: number): Json {
-  const event: OrderCreated = {
-    order_id: row.id,
-    number: Number(row.number),
-    channel: row.channel,
-    customer_id: row.customer_id,
-    currency: row.currency,
-    total_minor: Number(row.total_minor),
-    from: null,
-    to: 'PENDING',
-    payment: { method: row.payment_method, token: null, hold_ms: Math.ceil(holdMs) },
-    items: row.items.map(({ item_id, quantity, unit_minor }) => ({
-      item_id,
-      quantity,
-      unit_minor,
-    })),
-  };
-  return event as unknown as Json;
+  return { ...(await payTogether(context, row, idempotency, deadline)), replayed: false };
 }
 
 /** The first answer again, or, while there is none, the same sequence taken up where it is. */
@@ -125,19 +78,44 @@ async function repeat(
   async: boolean,
   deadline: Deadline,
 ): Promise<CheckedOut> {
-  const kept = await readKey(context.db, idempotency.scope, idempotency.key);
-  if (kept === undefined)
-    throw new Refusal(409, 'request_in_progress', 'The first request is still running.', {
-      headers: { 'retry-after': '1' },
-    });
-  const { status, response } = judgeKept(idempotency, kept);
+  const { status, response } = await readKept(context.db, idempotency);
   if (response.startsWith('{')) return { status, body: response, replayed: true };
   const row = await findOrder(context.db, response);
   if (row === undefined) throw new Error(`the order ${response} of an idempotency key is gone`);
   if (async) return { status: 202, body: renderCheckout(row), replayed: true };
   const open = row.status === 'PENDING' || row.status === 'PAYMENT_PROCESSING';
   if (!open) return { status: 200, body: renderCheckout(row), replayed: true };
-  return { ...(await pay(context, row, idempotency, deadline)), replayed: true };
+  return { ...(await payTogether(context, row, idempotency, deadline)), replayed: true };
+}
+
+/** A repeat that comes while the order is being paid here waits for that, and does nothing. */
+function payTogether(
+  context: OrdersContext,
+  row: OrderRow,
+  idempotency: IdempotencyKey | undefined,
+  deadline: Deadline,
+): Promise<Paid> {
+  const underWay = context.paying.get(row.id);
+  if (underWay !== undefined) return withinOwnTime(underWay, row, deadline);
+  const paying = pay(context, row, idempotency, deadline).finally(() =>
+    context.paying.delete(row.id),
+  );
+  context.paying.set(row.id, paying);
+  return paying;
+}
+
+/** What another request brings about, or NEW when the time of this one is over first. */
+async function withinOwnTime(
+  underWay: Promise<Paid>,
+  row: OrderRow,
+  deadline: Deadline,
+): Promise<Paid> {
+  const answered = new AbortController();
+  const late = sleep(remainingMs(deadline), answered.signal).then(() => ({
+    status: 200,
+    body: renderCheckout(row),
+  }));
+  return Promise.race([underWay, late]).finally(() => answered.abort());
 }
 
 /** Charges a stored order and records the outcome; NEW while the outcome is not known. */
@@ -146,7 +124,7 @@ async function pay(
   row: OrderRow,
   idempotency: IdempotencyKey | undefined,
   deadline: Deadline,
-): Promise<{ status: number; body: Checkout | string }> {
+): Promise<Paid> {
   const charged = await charge(context, row, deadline);
   await failpoint('orders.checkout.charged');
   const news = charged === undefined ? undefined : NEWS[charged.state];

@@ -4,7 +4,7 @@ import type { Tx } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
 import { emit, type NewEvent } from '@waybill/kit/eventlog.ts';
 import { failpoint } from '@waybill/kit/failpoints.ts';
-import { claimKey, judgeKept, keepAnswer, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
+import { claimKey, keepAnswer, readKept, type IdempotencyKey } from '@waybill/kit/idempotency.ts';
 import { newId, timeOfId } from '@waybill/kit/ids.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import type { Json } from '@waybill/kit/json.ts';
@@ -18,7 +18,6 @@ import {
   asAccepted,
   findOrder,
   lockOrders,
-  readKey,
   renderOrder,
   updateOrders,
   type AttemptRow,
@@ -44,29 +43,63 @@ export async function acceptOrder(
   idempotency: IdempotencyKey | undefined,
 ): Promise<Accepted> {
   const customerId = request.customer_id.normalize('NFC');
-  refuseUnacceptable(context, identity, customerId);
+  refuseUnacceptable(context, identity, customerId, 'customer_id');
   const currency = request.currency ?? context.settings.defaultCurrency;
-  const priced = priceOrder(request, currency);
+  const { items, totalMinor } = priceOrder(request, currency);
+  const { row, stored } = await placeOrder(
+    context,
+    {
+      channel: 'delivery',
+      customer_id: customerId,
+      currency,
+      total_minor: totalMinor,
+      payment_method: request.payment?.method ?? 'card',
+      reference: request.reference ?? null,
+      fulfillment: fulfillmentOf(context, request),
+      items,
+      door: null,
+    },
+    { token: request.payment?.token ?? null },
+    idempotency,
+  );
+  if (!stored)
+    return { order: await replay(context, idempotency as IdempotencyKey), replayed: true };
+  return { order: renderOrder(row), replayed: false };
+}
+
+/** What a door knows of a new order; the rest is how every order begins that is to be paid. */
+type NewOrder = Pick<
+  OrderRow,
+  | 'channel'
+  | 'customer_id'
+  | 'currency'
+  | 'total_minor'
+  | 'payment_method'
+  | 'reference'
+  | 'fulfillment'
+  | 'items'
+  | 'door'
+>;
+
+/** Stores a new order with its number and event; not stored: its idempotency key was used. */
+export async function placeOrder(
+  context: OrdersContext,
+  given: NewOrder,
+  payment: Omit<OrderCreated['payment'], 'method'>,
+  idempotency: IdempotencyKey | undefined,
+): Promise<{ row: OrderRow; stored: boolean }> {
   const id = newId();
   const at = new Date(timeOfId(id)).toISOString();
   const number = await context.nextNumber();
   const row: OrderRow = {
+    ...given,
     id,
     number,
-    channel: 'delivery',
-    customer_id: customerId,
-    currency,
-    total_minor: priced.totalMinor,
     status: 'PENDING',
     payment_status: 'PENDING',
     fulfillment_status: 'UNFULFILLED',
-    payment_method: request.payment?.method ?? 'card',
-    reference: request.reference ?? null,
-    fulfillment: fulfillmentOf(context, request),
-    items: priced.items,
     payment_attempts: [],
     payment_failure: null,
-    door: null,
     cancel_requested_at: null,
     cancel_reason: null,
     version: 1,
@@ -76,14 +109,14 @@ export async function acceptOrder(
   const event: OrderCreated = {
     order_id: id,
     number,
-    channel: 'delivery',
-    customer_id: customerId,
-    currency,
-    total_minor: priced.totalMinor,
+    channel: row.channel,
+    customer_id: row.customer_id,
+    currency: row.currency,
+    total_minor: Number(row.total_minor),
     from: null,
     to: 'PENDING',
-    payment: { method: row.payment_method, token: request.payment?.token ?? null },
-    items: priced.items.map(({ item_id, quantity, unit_minor }) => ({
+    payment: { method: row.payment_method, ...payment },
+    items: row.items.map(({ item_id, quantity, unit_minor }) => ({
       item_id,
       quantity,
       unit_minor,
@@ -95,10 +128,8 @@ export async function acceptOrder(
     traceparent: currentTraceparent(),
     idempotency,
   });
-  if (!stored)
-    return { order: await replay(context, idempotency as IdempotencyKey), replayed: true };
-  accepted.inc({ channel: 'delivery' });
-  return { order: renderOrder(row), replayed: false };
+  if (stored) accepted.inc({ channel: row.channel });
+  return { row, stored };
 }
 
 /** A customer orders for themselves alone, at their own prices only where these are trusted. */
@@ -106,9 +137,12 @@ export function refuseUnacceptable(
   context: OrdersContext,
   identity: Identity,
   customerId: string,
+  field: 'customer_id' | 'username',
 ): void {
   if (!isStaff(identity) && customerId !== identity.subject)
-    throw new Refusal(403, 'foreign_customer', 'customer_id must be your own user name.');
+    throw new Refusal(403, 'foreign_customer', `${field} must be your own user name.`, {
+      faults: [{ pointer: `/${field}`, detail: 'must be your own user name' }],
+    });
   if (!trustsPrices(context.settings) && !isStaff(identity))
     throw new Refusal(
       422,
@@ -124,14 +158,9 @@ function fulfillmentOf(context: OrdersContext, request: CreateOrder): OrderRow['
 }
 
 async function replay(context: OrdersContext, idempotency: IdempotencyKey): Promise<Order> {
-  const kept = await readKey(context.db, idempotency.scope, idempotency.key);
-  if (kept === undefined)
-    throw new Refusal(409, 'request_in_progress', 'The first request is still running.', {
-      headers: { 'retry-after': '1' },
-    });
-  const row = await findOrder(context.db, judgeKept(idempotency, kept).response);
-  if (row === undefined)
-    throw new Error(`the order ${String(kept.response)} of an idempotency key is gone`);
+  const { response } = await readKept(context.db, idempotency);
+  const row = await findOrder(context.db, response);
+  if (row === undefined) throw new Error(`the order ${response} of an idempotency key is gone`);
   return renderOrder(asAccepted(row));
 }
 

@@ -65,6 +65,7 @@ function carry(news: CarryingNews) {
 
 export const carryingNews: ConsumerDefinition<OrdersContext> = {
   topic: 'dispatch',
+  restMs: 100,
   handlers: {
     ASSIGNMENT_CREATED: carry('ASSIGNED'),
     ASSIGNMENT_ACQUIRED: carry('ASSIGNED'),

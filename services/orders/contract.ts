@@ -13,6 +13,8 @@ import {
   Text,
   Timestamp,
   Type,
+  matching,
+  pageReply,
   pagingQuery,
   type Static,
 } from '@waybill/kit/schema.ts';
@@ -85,7 +87,7 @@ export const CreateOrder = Type.Object(
     ),
     currency: Type.Optional(
       Type.String({
-        pattern: '^[A-Z]{3}$',
+        ...matching('^[A-Z]{3}$', 'be an ISO 4217 code such as USD'),
         description: 'ISO 4217; default DEFAULT_CURRENCY.',
         examples: ['USD'],
       }),
@@ -99,7 +101,7 @@ export const CreateOrder = Type.Object(
           method: OneOf(['card', 'wallet']),
           token: Type.Optional(
             Type.String({
-              pattern: '^[A-Za-z0-9_-]{1,255}$',
+              ...matching('^[A-Za-z0-9_-]{1,255}$', 'be 1 to 255 letters, digits, _ and -'),
               description: "The provider's token.",
               examples: ['tok_ok'],
             }),
@@ -171,10 +173,28 @@ export const Order = Type.Object(
 );
 export type Order = Static<typeof Order>;
 
+/** So many at most are asked for at once. */
+export const MAX_FOUND = 64;
+
+/** What other services find orders by: ids or numbers. */
+export const FindOrders = Type.Object(
+  { ids: Type.Array(Identifier(128), { minItems: 1, maxItems: MAX_FOUND }) },
+  closed,
+);
+
+export type FindOrders = Static<typeof FindOrders>;
+
+export interface FoundOrders {
+  readonly orders: readonly (Order | null)[];
+}
+
 export const OrderPath = Type.Object(
   {
     id: Type.String({
-      pattern: '^([1-9][0-9]{0,15}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$',
+      ...matching(
+        '^([1-9][0-9]{0,15}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$',
+        "be an order's id (a UUID) or number",
+      ),
       description: "The order's id or number.",
       examples: [EXAMPLE_ID],
     }),
@@ -212,16 +232,10 @@ export type ListQuery = Static<typeof ListQuery>;
 export const OrderList = Type.Object(
   {
     orders: Type.Array(Order),
-    total: Type.Integer({ description: 'Exact to 10 000.' }),
-    total_is_estimate: Type.Optional(Type.Boolean()),
-    page: Type.Integer(),
-    page_size: Type.Integer(),
-    next_cursor: Nullable(
-      Type.String({
-        description: 'Pass as cursor for the next page.',
-        examples: ['MDE5YQ.c2lnbmF0dXJl'],
-      }),
-    ),
+    ...pageReply({
+      description: 'Pass as cursor for the next page.',
+      examples: ['MDE5YQ.c2lnbmF0dXJl'],
+    }),
   },
   { title: 'OrderList', description: 'A page of orders, newest first.' },
 );

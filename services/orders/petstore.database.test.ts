@@ -127,6 +127,20 @@ describe('an Idempotency-Key', () => {
     expect(await rows('select from orders.order_claims where pet_id = $1', [petId])).toEqual([]);
   });
 
+  test('is refused for another customer than the first', async () => {
+    const petId = await addPet();
+    const headers = { 'idempotency-key': 'whose' };
+    const order = (username: string) =>
+      store.call('POST', `${ORDER}?username=${username}`, { body: { petId }, headers });
+    const first = await order('bea');
+    expect(first.status).toBe(200);
+    expect((await order('bea')).body).toEqual(first.body);
+    expect(await order('cid')).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_key_reused' },
+    });
+  });
+
   test('of a refused request may be used again', async () => {
     const petId = await addPet();
     const first = await place({ petId });

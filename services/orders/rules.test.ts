@@ -320,7 +320,9 @@ describe("the owner's steps", () => {
 
   test('do not approve what has something to pay', () => {
     const unpaid: OrderState = { ...accepted, paymentStatus: 'PENDING' };
-    expect(() => afterStep(unpaid, 'approve')).toThrow(/PENDING cannot become CONFIRMED/);
+    expect(() => afterStep(unpaid, 'approve')).toThrow(/confirmed by its payment/);
+    const placed: OrderState = { ...accepted, paymentStatus: 'NOT_REQUIRED', status: 'CONFIRMED' };
+    expect(() => afterStep(placed, 'approve')).toThrow(/CONFIRMED cannot be approved/);
   });
 
   test('a delivery is told of the goods too', () => {

@@ -1,8 +1,8 @@
 /**
  * The lifecycle of an order (spec chapter 0.1): one table, and pure functions over it.
  */
-import { assert, Refusal } from '@waybill/kit/errors.ts';
-import { currencyExponent, MAX_AMOUNT_MINOR, toMinor } from '@waybill/kit/money.ts';
+import { assert, invalidBody, Refusal } from '@waybill/kit/errors.ts';
+import { currencyExponent, MAX_AMOUNT_MINOR, toMajor, toMinor } from '@waybill/kit/money.ts';
 import type { CheckoutStatus, CreateCheckout } from './checkout-contract.ts';
 import type {
   CreateOrder,
@@ -178,9 +178,24 @@ export function towards(order: OrderState, goods: FulfillmentStatus): readonly C
 }
 
 const STEPS = {
-  approve: { to: 'CONFIRMED', event: 'ORDER_CONFIRMED', refusal: 'not_approvable' },
-  deliver: { to: 'DELIVERED', event: 'ORDER_DELIVERED', refusal: 'not_deliverable' },
-  complete: { to: 'COMPLETED', event: 'ORDER_COMPLETED', refusal: 'not_completable' },
+  approve: {
+    to: 'CONFIRMED',
+    event: 'ORDER_CONFIRMED',
+    refusal: 'not_approvable',
+    done: 'approved',
+  },
+  deliver: {
+    to: 'DELIVERED',
+    event: 'ORDER_DELIVERED',
+    refusal: 'not_deliverable',
+    done: 'delivered',
+  },
+  complete: {
+    to: 'COMPLETED',
+    event: 'ORDER_COMPLETED',
+    refusal: 'not_completable',
+    done: 'completed',
+  },
 } as const;
 
 /** What the owner of the shop does with an order. */
@@ -188,11 +203,11 @@ export type Step = keyof typeof STEPS;
 
 /** What a step of the owner does; refused where the order is not at it. */
 export function afterStep(order: OrderState, step: Step): Change {
-  const { to, event, refusal } = STEPS[step];
-  // What must be paid is confirmed by its payment alone.
-  const byPayment = step === 'approve' && order.paymentStatus !== 'NOT_REQUIRED';
-  if (byPayment || !mayMove(order.status, to))
-    throw new Refusal(409, refusal, `An order that is ${order.status} cannot become ${to} so.`);
+  const { to, event, refusal, done } = STEPS[step];
+  if (step === 'approve' && order.paymentStatus !== 'NOT_REQUIRED')
+    throw new Refusal(409, refusal, 'An order that must be paid is confirmed by its payment.');
+  if (!mayMove(order.status, to))
+    throw new Refusal(409, refusal, `An order that is ${order.status} cannot be ${done}.`);
   const delivered = to === 'DELIVERED' ? { fulfillmentStatus: to } : {};
   return { ...order, ...delivered, status: to, event };
 }
@@ -220,9 +235,9 @@ export function shipDateOf(text: string | undefined): string | null {
   const moment = new Date(text);
   const year = moment.getUTCFullYear();
   if (!(year >= 1900 && year <= 9999))
-    throw new Refusal(422, 'invalid_body', 'The request does not fit its schema; see errors.', {
-      faults: [{ pointer: '/shipDate', detail: 'must be a moment of the years 1900 to 9999' }],
-    });
+    throw invalidBody([
+      { pointer: '/shipDate', detail: 'must be a moment of the years 1900 to 9999' },
+    ]);
   return moment.toISOString();
 }
 
@@ -250,7 +265,7 @@ const POSITIONS = '/orderPositions';
 export function priceOrder(request: CreateOrder, currency: string, list = '/items'): Priced {
   const exponent = currencyExponent(currency);
   if (exponent === undefined)
-    throw unprocessable([{ pointer: '/currency', detail: 'must be an ISO 4217 code in use' }]);
+    throw invalidBody([{ pointer: '/currency', detail: 'must be an ISO 4217 code in use' }]);
   const faults: { pointer: string; detail: string }[] = [];
   const items: PricedItem[] = [];
   let total = 0n;
@@ -270,7 +285,7 @@ export function priceOrder(request: CreateOrder, currency: string, list = '/item
     });
   }
   if (total > MAX_AMOUNT_MINOR) faults.push({ pointer: list, detail: 'the total is out of range' });
-  if (faults.length > 0) throw unprocessable(faults);
+  if (faults.length > 0) throw invalidBody(faults);
   return { items, totalMinor: Number(total), exponent };
 }
 
@@ -287,12 +302,13 @@ export function priceCheckout(request: CreateCheckout, currency: string, trusted
   }));
   const priced = priceOrder({ customer_id: request.username, items }, currency, POSITIONS);
   const total = toMinor(request.totalCost, priced.exponent);
-  if (typeof total === 'string') throw unprocessable([{ pointer: '/totalCost', detail: total }]);
+  if (typeof total === 'string') throw invalidBody([{ pointer: '/totalCost', detail: total }]);
   const excess = Number(total) - priced.totalMinor;
-  if (excess < 0 && !trusted)
-    throw unprocessable([
-      { pointer: '/totalCost', detail: 'is less than the sum of the positions' },
-    ]);
+  if (excess < 0 && !trusted) {
+    const sum = toMajor(priced.totalMinor, priced.exponent);
+    const detail = `must be at least ${sum}, the sum of the positions`;
+    throw invalidBody([{ pointer: '/totalCost', detail }]);
+  }
   const lines: PricedItem[] = priced.items.map((item, index) => {
     const given = request.orderPositions[index]?.productId;
     return typeof given === 'number' ? { ...item, product_id: given } : item;
@@ -332,8 +348,4 @@ export function afterCharge(order: OrderState, news: PaymentNews): readonly Chan
   const begun = afterPayment(order, 'STARTED');
   const settled = afterPayment(begun ?? order, news);
   return [begun, settled].filter((change) => change !== undefined);
-}
-
-function unprocessable(faults: readonly { pointer: string; detail: string }[]): Refusal {
-  return new Refusal(422, 'invalid_body', 'The order cannot be priced; see errors.', { faults });
 }

@@ -131,6 +131,7 @@ describe('an accepted order', () => {
   test('is refused in the name of somebody else', async () => {
     const { status, body } = await place({ customer_id: 'bob' }, { as: ada });
     expect([status, body['code']]).toEqual([403, 'foreign_customer']);
+    expect(body['errors']).toMatchObject([{ pointer: '/customer_id' }]);
   });
 
   test('is none of anybody’s who does not say who it is', async () => {

@@ -1,5 +1,6 @@
 /** Every statement on the order table. */
 import type { Queryable, Tx } from '@waybill/kit/db.ts';
+import { isUuid } from '@waybill/kit/ids.ts';
 import type { Json } from '@waybill/kit/json.ts';
 import { currencyExponent, toMajor } from '@waybill/kit/money.ts';
 import type { Channel, FulfillmentStatus, Order, OrderStatus, PaymentStatus } from './contract.ts';
@@ -142,18 +143,6 @@ export async function takeNumbers(db: Queryable, count: number): Promise<number[
   return rows.map((row) => Number(row.number));
 }
 
-export async function readKey(db: Queryable, scope: string, key: string) {
-  const rows = await db.query<{
-    fingerprint: Buffer;
-    status: number | null;
-    response: string | null;
-  }>('select fingerprint, status, response from idempotency_keys where scope = $1 and key = $2', [
-    scope,
-    key,
-  ]);
-  return rows[0];
-}
-
 /** By id or number; undefined when there is none. */
 export async function findOrder(db: Queryable, idOrNumber: string): Promise<OrderRow | undefined> {
   const byNumber = /^\d+$/.test(idOrNumber);
@@ -163,9 +152,24 @@ export async function findOrder(db: Queryable, idOrNumber: string): Promise<Orde
   return rows[0];
 }
 
-/** By ids, in no order. */
-export function findOrders(db: Queryable, ids: readonly string[]): Promise<OrderRow[]> {
-  return db.query<OrderRow>(`select ${COLUMNS} from orders where id = any($1::uuid[])`, [ids]);
+const NUMBER = /^[1-9][0-9]{0,15}$/;
+
+/** By ids and numbers, as they are given; undefined where there is none. */
+export async function findOrders(
+  db: Queryable,
+  names: readonly string[],
+): Promise<(OrderRow | undefined)[]> {
+  const ids = names.filter(isUuid);
+  const numbers = names.filter((name) => NUMBER.test(name));
+  const select = `select ${COLUMNS} from orders where`;
+  const rows = [
+    ...(ids.length === 0 ? [] : await db.query<OrderRow>(`${select} id = any($1::uuid[])`, [ids])),
+    ...(numbers.length === 0
+      ? []
+      : await db.query<OrderRow>(`${select} number = any($1::bigint[])`, [numbers])),
+  ];
+  const found = new Map(rows.flatMap((row) => [row.id, String(row.number)].map((n) => [n, row])));
+  return names.map((name) => found.get(name));
 }
 
 /** Locks orders by id; in id order, so that two batches never wait for each other in a ring. */

@@ -1,23 +1,26 @@
 /** The list of orders: filters, pages, cursors, bounded totals. */
 import type { Database } from '@waybill/kit/db.ts';
-import { Refusal } from '@waybill/kit/errors.ts';
+import {
+  add,
+  beginsWith,
+  bind,
+  countRows,
+  where,
+  wordOf,
+  type Filter,
+} from '@waybill/kit/filter.ts';
 import { isStaff, type Identity } from '@waybill/kit/identity.ts';
 import { isUuid } from '@waybill/kit/ids.ts';
 import { firstIdAt, momentOf } from '@waybill/kit/moments.ts';
 import {
+  cutPage,
   DEFAULT_PAGE_SIZE,
   decodeCursor,
   encodeCursor,
-  EXACT_TOTAL,
   offsetOf,
 } from '@waybill/kit/paging.ts';
-import { ORDER_STATUSES, type ListQuery, type OrderStatus } from './contract.ts';
+import { ORDER_STATUSES, type ListQuery } from './contract.ts';
 import { COLUMNS, type OrderRow } from './store.ts';
-
-interface Filter {
-  readonly conditions: string[];
-  readonly values: unknown[];
-}
 
 /** Lists orders, newest first. A customer sees their own alone. */
 export async function listOrders<Shown>(
@@ -31,7 +34,7 @@ export async function listOrders<Shown>(
   const scope = JSON.stringify([filter.conditions, filter.values]);
   const pageSize = query.page_size ?? DEFAULT_PAGE_SIZE;
   const page = query.page ?? 1;
-  const paged: Filter = { conditions: [...filter.conditions], values: [...filter.values] };
+  const paged = structuredClone(filter);
   let offset = 0;
   if (query.cursor === undefined) offset = offsetOf(page, pageSize);
   else add(paged, 'id <', decodeCursor(cursorKey, scope, query.cursor), '::uuid');
@@ -40,33 +43,14 @@ export async function listOrders<Shown>(
      limit ${pageSize + 1} offset ${offset}`,
     paged.values,
   );
-  const shown = rows.slice(0, pageSize);
-  const last = shown.at(-1);
+  const { shown, next } = cutPage(rows, pageSize, ({ id }) => encodeCursor(cursorKey, scope, id));
   return {
     orders: shown.map(render),
-    ...(await countOrders(db, filter)),
+    ...(await countRows(db, `select from orders ${where(filter)}`, filter.values)),
     page,
     page_size: pageSize,
-    next_cursor:
-      rows.length > pageSize && last !== undefined ? encodeCursor(cursorKey, scope, last.id) : null,
+    next_cursor: next,
   };
-}
-
-/** Exact to 10 000; above, the planner's estimate. */
-async function countOrders(db: Database, filter: Filter) {
-  const [row] = await db.queryOnce<{ total: bigint }>(
-    `select count(*) as total
-     from (select from orders ${where(filter)} limit ${EXACT_TOTAL + 1}) counted`,
-    filter.values,
-  );
-  const total = Number(row?.total ?? 0n);
-  if (total <= EXACT_TOTAL) return { total };
-  const [plan] = await db.queryOnce<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
-    `explain (format json) select from orders ${where(filter)}`,
-    filter.values,
-  );
-  const estimate = plan?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? total;
-  return { total: Math.max(total, estimate), total_is_estimate: true };
 }
 
 function filterOf(identity: Identity, query: ListQuery): Filter {
@@ -74,7 +58,8 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
   if (!isStaff(identity)) add(filter, 'customer_id =', identity.subject);
   if (query.customer_id !== undefined)
     add(filter, 'customer_id =', query.customer_id.normalize('NFC'));
-  if (query.status !== undefined) add(filter, 'status =', statusOf(query.status));
+  if (query.status !== undefined)
+    add(filter, 'status =', wordOf('status', ORDER_STATUSES, query.status));
   if (query.created_from !== undefined)
     add(filter, 'id >=', firstIdAt(momentOf('created_from', query.created_from)), '::uuid');
   if (query.created_to !== undefined)
@@ -83,38 +68,10 @@ function filterOf(identity: Identity, query: ListQuery): Filter {
   return filter;
 }
 
-function add(filter: Filter, comparison: string, value: unknown, cast = ''): void {
-  filter.values.push(value);
-  filter.conditions.push(`${comparison} $${filter.values.length}${cast}`);
-}
-
-function where({ conditions }: Filter): string {
-  return conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
-}
-
-/**
- * The text is searched literally: `%` and `_` are themselves. What looks like a number or an id of
- * ours may be a reference of the caller's all the same.
- */
+/** What looks like a number or an id of ours may be a reference of the caller's all the same. */
 function search(filter: Filter, q: string): void {
-  const { values } = filter;
-  values.push(`${q.normalize('NFC').replaceAll(/[\\%_]/g, String.raw`\$&`)}%`);
-  const begins = `reference like $${values.length} or customer_id like $${values.length}`;
+  const begins = bind(filter, beginsWith(q));
   const exact = /^[1-9]\d{0,15}$/.test(q) ? 'number' : isUuid(q) ? 'id' : undefined;
-  if (exact !== undefined) values.push(q);
-  const is = exact === undefined ? '' : ` or ${exact} = $${values.length}`;
-  filter.conditions.push(`(${begins}${is})`);
-}
-
-function statusOf(text: string): OrderStatus {
-  const status = text.toUpperCase() as OrderStatus;
-  if (!ORDER_STATUSES.includes(status))
-    throw invalid('status', `must be one of ${ORDER_STATUSES.join(', ').toLowerCase()}`);
-  return status;
-}
-
-function invalid(name: string, detail: string): Refusal {
-  return new Refusal(422, 'invalid_query', `The parameter ${name} ${detail}.`, {
-    faults: [{ pointer: `?${name}`, detail }],
-  });
+  const is = exact === undefined ? '' : ` or ${exact} = ${bind(filter, q)}`;
+  filter.conditions.push(`(reference like ${begins} or customer_id like ${begins}${is})`);
 }

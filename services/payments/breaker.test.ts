@@ -1,6 +1,6 @@
 /** The breaker on a clock that only moves when told. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createBreaker, type BreakerSettings } from './breaker.ts';
+import { createProviderBreaker, type ProviderBreakerSettings } from './breaker.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,9 +11,9 @@ afterEach(() => {
 
 const RECOVERY_S = 60;
 
-function create(changes: Partial<BreakerSettings> = {}) {
-  const breaker = createBreaker('a provider', {
-    threshold: 5,
+function create(changes: Partial<ProviderBreakerSettings> = {}) {
+  const breaker = createProviderBreaker('a provider', {
+    failureThreshold: 5,
     recoverySeconds: RECOVERY_S,
     concurrency: 64,
     drainRate: async () => 10,

@@ -4,22 +4,15 @@
  * an outage the backlog is paced, so that the provider that has just come back is not overrun.
  */
 import {
-  BrokenCircuitError,
-  CircuitState,
-  circuitBreaker,
-  ConsecutiveBreaker,
-  handleWhenResult,
-} from 'cockatiel';
+  createBreaker,
+  isFailure,
+  type BreakerSettings,
+  type Judged,
+} from '@waybill/kit/breaker.ts';
 import { epochMs, monotonicMs } from '@waybill/kit/clock.ts';
-import { gauge, histogram } from '@waybill/kit/telemetry.ts';
+import { histogram } from '@waybill/kit/telemetry.ts';
 
-interface Judged {
-  readonly kind: string;
-}
-
-export interface BreakerSettings {
-  readonly threshold: number;
-  readonly recoverySeconds: number;
+export interface ProviderBreakerSettings extends BreakerSettings {
   readonly concurrency: number;
   /** Calls a second while a backlog drains; asked for when the provider is back. */
   readonly drainRate: () => Promise<number>;
@@ -33,28 +26,24 @@ export interface ProviderBreaker {
   /** Runs the call; an open breaker answers with an outage that never reached the provider. */
   run<A extends Judged>(
     call: () => Promise<A>,
-  ): Promise<{ answer: A | { kind: 'outage'; message: string; reached: false }; trial: boolean }>;
+  ): Promise<{ answer: A | typeof NOT_REACHED; trial: boolean }>;
 }
 
+const NOT_REACHED = { kind: 'outage', message: 'the breaker is open', reached: false } as const;
 const COLD = 16;
 const WARM_AFTER = 5;
 const RATE_MS = 10_000;
-const state = gauge('waybill_breaker_state', '0 closed, 1 half-open, 2 open', ['target']);
 const callDuration = histogram(
   'waybill_payment_call_duration_seconds',
   'Time of a call to the payment provider',
   ['provider', 'outcome'],
 );
 
-export function createBreaker(target: string, settings: BreakerSettings): ProviderBreaker {
-  const breaker = circuitBreaker(
-    handleWhenResult((result) => isFailure(result as Judged)),
-    {
-      halfOpenAfter: settings.recoverySeconds * 1000,
-      breaker: new ConsecutiveBreaker(settings.threshold),
-    },
-  );
-  let openedAt = 0;
+/** The breaker of one provider, which also paces what waited out an outage. */
+export function createProviderBreaker(
+  target: string,
+  settings: ProviderBreakerSettings,
+): ProviderBreaker {
   let succeeded = 0;
   let pace: Pace | undefined;
   let rateAskedAt = 0;
@@ -66,57 +55,39 @@ export function createBreaker(target: string, settings: BreakerSettings): Provid
       () => {},
     );
   };
-  state.set({ target }, 0);
-  breaker.onStateChange((now) => {
-    state.set({ target }, now === CircuitState.Open ? 2 : now === CircuitState.HalfOpen ? 1 : 0);
-    if (now === CircuitState.Open) {
-      openedAt = epochMs();
+  const breaker = createBreaker(target, settings, (now) => {
+    if (now === 'open') {
       succeeded = 0;
-    }
-    if (now === CircuitState.Closed) {
+      pace = undefined;
+    } else {
       // Until the rate is known, the pace is a crawl.
       pace = createPace(1);
       askRate();
     }
   });
   return {
-    room(running) {
-      if (breaker.state === CircuitState.Open)
-        return running === 0 && epochMs() - openedAt >= settings.recoverySeconds * 1000 ? 1 : 0;
-      if (breaker.state === CircuitState.HalfOpen) return 0;
-      const limit =
-        succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
-      const free = Math.max(0, limit - running);
-      if (pace !== undefined && epochMs() - rateAskedAt >= RATE_MS) askRate();
-      return pace === undefined ? free : Math.min(free, pace.available());
-    },
+    room: (running) =>
+      breaker.room(running, () => {
+        const limit =
+          succeeded < WARM_AFTER ? Math.min(COLD, settings.concurrency) : settings.concurrency;
+        const free = Math.max(0, limit - running);
+        if (pace !== undefined && epochMs() - rateAskedAt >= RATE_MS) askRate();
+        return pace === undefined ? free : Math.min(free, pace.available());
+      }),
     began(asked, got) {
-      if (pace === undefined || breaker.state !== CircuitState.Closed) return;
-      pace.take(got);
+      pace?.take(got);
       if (got < asked) pace = undefined;
     },
-    async run(call) {
-      const trial = breaker.state !== CircuitState.Closed;
-      const startedMs = monotonicMs();
-      try {
-        const answer = await breaker.execute(call);
+    run: (call) =>
+      breaker.run(async () => {
+        const startedMs = monotonicMs();
+        const answer = await call();
         const seconds = (monotonicMs() - startedMs) / 1000;
         callDuration.observe({ provider: target, outcome: answer.kind }, seconds);
         succeeded = isFailure(answer) ? 0 : succeeded + 1;
-        return { answer, trial };
-      } catch (error) {
-        if (!(error instanceof BrokenCircuitError)) throw error;
-        return {
-          answer: { kind: 'outage', message: 'the breaker is open', reached: false },
-          trial,
-        };
-      }
-    },
+        return answer;
+      }, NOT_REACHED),
   };
-}
-
-function isFailure({ kind }: Judged): boolean {
-  return kind === 'fault' || kind === 'outage';
 }
 
 interface Pace {

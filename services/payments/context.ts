@@ -1,4 +1,5 @@
 /** What the payments service works with. */
+import { breakerSettings } from '@waybill/kit/breaker.ts';
 import {
   choice,
   decimal,
@@ -12,7 +13,7 @@ import {
 import { Outage } from '@waybill/kit/errors.ts';
 import { gather } from '@waybill/kit/gather.ts';
 import type { ServiceContext } from '@waybill/kit/service.ts';
-import { createBreaker, type ProviderBreaker } from './breaker.ts';
+import { createProviderBreaker, type ProviderBreaker } from './breaker.ts';
 import type { PaymentProvider } from './provider.ts';
 import { openProvider } from './providers/open.ts';
 import { openBegun, usualRate, type BegunPayment } from './store.ts';
@@ -61,22 +62,7 @@ export const settings = {
     { env: 'PAYMENT_CONCURRENCY', help: 'Calls in flight at once in a process.', fallback: '64' },
     { min: 1, max: 1000 },
   ),
-  failureThreshold: integer(
-    {
-      env: 'CIRCUIT_BREAKER_FAILURE_THRESHOLD',
-      help: 'Faults or outages in a row that open the breaker.',
-      fallback: '5',
-    },
-    { min: 1, max: 1_000_000 },
-  ),
-  recoverySeconds: decimal(
-    {
-      env: 'CIRCUIT_BREAKER_RECOVERY_TIMEOUT',
-      help: 'Seconds that the breaker stays open before one trial.',
-      fallback: '60',
-    },
-    { min: 0.1, max: 86_400 },
-  ),
+  ...breakerSettings,
   drainFactor: decimal(
     {
       env: 'PAYMENT_DRAIN_FACTOR',
@@ -147,10 +133,8 @@ export async function createContext(
   const name = providerOf(values);
   if (name === 'wallet') return { ...base, card: wallet, wallet, openBegun: createOpening(base) };
   const provider = await openProvider(name, base);
-  const breaker = createBreaker(provider.name, {
-    threshold: values.failureThreshold,
-    recoverySeconds: values.recoverySeconds,
-    concurrency: values.concurrency,
+  const breaker = createProviderBreaker(provider.name, {
+    ...values,
     drainRate: async () =>
       Math.max(SLOWEST_DRAIN, values.drainFactor * CHARGES * (await usualRate(base.db))),
   });
@@ -164,10 +148,9 @@ export async function createContext(
  */
 async function openWallet(base: ServiceContext<PaymentsSettings>): Promise<Processor> {
   const { settings: values } = base;
-  const breaker = createBreaker('wallet', {
-    threshold: values.failureThreshold,
+  const breaker = createProviderBreaker('wallet', {
+    ...values,
     recoverySeconds: Math.min(values.recoverySeconds, 5),
-    concurrency: values.concurrency,
     drainRate: async () => 1_000_000,
   });
   return { provider: await openProvider('wallet', base), breaker, outageCapMs: 10_000 };
@@ -186,7 +169,6 @@ function createOpening({ db, settings: values }: ServiceContext<PaymentsSettings
         (payment) => opened.has(payment.order_id) && first.get(payment.order_id) === payment,
       );
     },
-    (error) => error instanceof Outage,
     {
       maxBatch: 64,
       flights: 1,

@@ -43,7 +43,7 @@ function saved({ pet, replayed }: Saved) {
 }
 
 function found(path: string, name: string, values: readonly string[], { pets, next }: Found) {
-  if (next === undefined) return { status: 200, body: pets };
+  if (next === null) return { status: 200, body: pets };
   const query = new URLSearchParams([...values.map((value) => [name, value]), ['cursor', next]]);
   return {
     status: 200,

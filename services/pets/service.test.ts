@@ -183,6 +183,21 @@ describe('updating', () => {
     expect((await change(id, '?name=Rex&status=available')).status).toBe(200);
   });
 
+  test('by query under a key is one change, and no other', async () => {
+    const id = await added();
+    const headers = { 'idempotency-key': newId() };
+    const keyed = (query: string) =>
+      running.call('POST', `/api/v3/pet/${id}?${query}`, { headers });
+    const first = await keyed('name=Max&status=sold');
+    const again = await keyed('status=sold&name=Max');
+    expect(again).toMatchObject({ body: first.body, headers: { 'idempotent-replayed': 'true' } });
+    expect(await keyed('name=Moritz&status=sold')).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_key_reused' },
+    });
+    expect((await get(id)).body).toEqual(first.body);
+  });
+
   test.each([
     '',
     '?status=reserved',

@@ -1,7 +1,7 @@
 /** Searches for pets: bounded, in order of id, continued by a cursor. */
 import type { Database } from '@waybill/kit/db.ts';
 import { Refusal } from '@waybill/kit/errors.ts';
-import { decodeCursor, encodeCursor } from '@waybill/kit/paging.ts';
+import { cutPage, decodeCursor, encodeCursor } from '@waybill/kit/paging.ts';
 import {
   MAX_FOUND,
   WIRE_STATUSES,
@@ -15,7 +15,7 @@ import { COLUMNS, normalTag, renderPet, type PetRow } from './store.ts';
 /** A page of pets, and the cursor of the next one if there is more. */
 export interface Found {
   readonly pets: Pet[];
-  readonly next: string | undefined;
+  readonly next: string | null;
 }
 
 interface Search {
@@ -68,13 +68,10 @@ async function page(
   const list = JSON.stringify(scope);
   const after = cursor === undefined ? '0' : decodeCursor(cursorKey, list, cursor);
   const rows = await db.query<PetRow>(text, [wanted, after]);
-  const shown = rows.slice(0, MAX_FOUND);
-  const last = shown.at(-1);
-  const more = rows.length > MAX_FOUND && last !== undefined;
-  return {
-    pets: shown.map(renderPet),
-    next: more ? encodeCursor(cursorKey, list, String(last.id)) : undefined,
-  };
+  const { shown, next } = cutPage(rows, MAX_FOUND, ({ id }) =>
+    encodeCursor(cursorKey, list, String(id)),
+  );
+  return { pets: shown.map(renderPet), next };
 }
 
 /** Values that were given by comma, by repetition or both, each once. */

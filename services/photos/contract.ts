@@ -2,7 +2,7 @@
  * Photos: pictures of pets. An *upload* is decoded, re-encoded and kept here; any other address
  * that a pet shows is only written down. The *owner* of an upload is whoever sent it.
  */
-import { Identifier, Text, Type, type Static } from '@waybill/kit/schema.ts';
+import { Identifier, Text, Type, matching, type Static } from '@waybill/kit/schema.ts';
 
 /** By which name and prefixes the gateway finds the service. */
 export const photosService = { name: 'photos', paths: ['/api/v1/photos'] } as const;
@@ -12,7 +12,7 @@ export const MEDIA_TYPE = 'image/webp';
 
 const closed = { additionalProperties: false };
 const Uuid = Type.String({
-  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
+  ...matching('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$', 'be a UUID'),
   examples: ['019a0000-0000-7000-8000-000000000001'],
 });
 

@@ -117,6 +117,8 @@ describe('an upload', () => {
     expect(body['photoUrls']).toEqual([again.body['message']]);
     const other = await gallery.upload(id, await drawn(8, 8).png(), { headers });
     expect(other.body).toMatchObject({ code: 'idempotency_key_reused' });
+    const told = await gallery.upload(id, png, { query: '?additionalMetadata=x', headers });
+    expect(told.body).toMatchObject({ code: 'idempotency_key_reused' });
   });
 
   test('reaches photos in a process of their own', async () => {

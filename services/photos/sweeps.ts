@@ -13,15 +13,13 @@ export const unshownSweep: Sweep<PhotosContext> = {
   name: 'unshown photos',
   everyMs: 60_000,
   async run({ db, photoStore, settings, log }) {
-    for (;;) {
-      const ids = await db.transaction((tx) => deleteUnshown(tx, settings.orphanSeconds, BITE));
-      for (const id of ids) {
-        await photoStore.remove(keyOf(id, 'photo'));
-        await photoStore.remove(keyOf(id, 'thumbnail'));
-      }
-      if (ids.length > 0) log.info({ photos: ids.length }, 'photos that no pet shows are deleted');
-      if (ids.length < BITE) return;
+    const ids = await db.transaction((tx) => deleteUnshown(tx, settings.orphanSeconds, BITE));
+    for (const id of ids) {
+      await photoStore.remove(keyOf(id, 'photo'));
+      await photoStore.remove(keyOf(id, 'thumbnail'));
     }
+    if (ids.length > 0) log.info({ photos: ids.length }, 'photos that no pet shows are deleted');
+    return ids.length === BITE;
   },
 };
 

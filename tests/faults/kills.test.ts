@@ -4,9 +4,9 @@ import { describeKills, runKills, type Kill } from './kills.ts';
 
 /** A few kills each; `npm run soak -- kills --kills 100` is the real thing. */
 const samples: Readonly<Record<Engine, readonly Kill[]>> = {
-  postgres: ['orders', 'postgres', 'payments', 'connection', 'gateway'],
-  amqp: ['broker', 'payments', 'broker data'],
-  redis: ['broker data', 'orders', 'broker'],
+  postgres: ['orders', 'postgres', 'payments', 'gateway'],
+  amqp: ['broker data'],
+  redis: ['broker data', 'orders'],
 };
 
 for (const engine of ENGINES)

@@ -29,15 +29,10 @@ function sample(
 /** A few of the some hundred cells; `npm run soak -- matrix` runs them all. */
 const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
   postgres: [
-    sample('postgres', 'one', [
-      ['orders.accept.after_commit', 'kill', 'orders'],
-      ['payments.charge.after', 'kill', 'payments'],
-    ]),
+    sample('postgres', 'one', [['payments.charge.after', 'kill', 'payments']]),
     sample('postgres', 'many', [
       ['orders.checkout.charged', 'kill', 'orders'],
-      ['billing.charge.after_commit', 'kill', 'billing'],
       ['consumer.before_commit', 'kill', 'payments'],
-      ['payments.settle.before_commit', 'freeze', 'payments'],
       ['consumer.pull.before', 'kill', 'orders'],
     ]),
   ],

@@ -52,7 +52,6 @@ const timeOutIsFailure: Mutant = {
 const notRefunded: Mutant = {
   name: 'an order that is cancelled after it was charged is not refunded',
   hunt: 'everyWay',
-  quick: true,
   plants: [
     {
       file: 'services/payments/commands.ts',

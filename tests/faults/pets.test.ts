@@ -5,19 +5,17 @@ import { allPetCells, nameOfPetCell, runPetFaults, type PetCell } from './pet-fa
 import { describeRaces, runPetRaces } from './pet-races.ts';
 
 /** A few of each; `npm run soak -- pets` walks all, `-- pet-races` runs ten thousand rounds. */
-const samples: Readonly<Record<Engine, readonly (readonly [Topology, readonly PetCell[]])[]>> = {
+const samples: Partial<Record<Engine, readonly (readonly [Topology, readonly PetCell[]])[]>> = {
   postgres: [
     [
       'many',
       [
         { service: 'orders', point: 'orders.place.reserved', action: 'kill' },
-        { service: 'pets', point: 'log.sequence.after_commit', action: 'kill' },
         { service: 'inventory', point: 'consumer.before_commit', action: 'kill' },
       ],
     ],
   ],
   amqp: [['many', [{ service: 'orders', point: 'orders.place.asked', action: 'kill' }]]],
-  redis: [['many', [{ service: 'pets', point: 'log.publish.after', action: 'kill' }]]],
 };
 
 it('walks every step between the claim and the birth of an order', () => {
@@ -27,9 +25,9 @@ it('walks every step between the claim and the birth of an order', () => {
     for (const cell of cells) expect(names).toContain(nameOfPetCell(cell));
 });
 
-for (const engine of ENGINES)
+for (const engine of ENGINES.filter((one) => one in samples))
   describe.skipIf(!canRunEngine(`orders for pets on ${engine}`, engine))(`on ${engine}`, () => {
-    for (const [topology, cells] of samples[engine])
+    for (const [topology, cells] of samples[engine] ?? [])
       it(`pets and orders agree, ${topology}: ${cells.map(nameOfPetCell).join(', ')}`, async () => {
         const options = { engine, topology, cells, outages: true, awayMs: 2000 };
         const results = await runPetFaults(options);

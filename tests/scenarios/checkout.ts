@@ -163,8 +163,8 @@ export function checkoutScenarios(start: () => Promise<Platform>): void {
     const theirs = { type: 'WITHDRAW', amount: 1, account: { username: ada.username } };
     const taken = await eve.send('POST', '/api/v1/billing/account/operate', theirs);
     expect(taken.status).toBe(403);
-    expect((await eve.send('GET', `/api/v1/user/${ada.username}`)).status).toBe(403);
-    expect((await eve.send('GET', `/api/v1/notif?username=${ada.username}`)).status).toBe(403);
+    expect((await eve.send('GET', `/api/v1/user/${ada.username}`)).status).toBe(404);
+    expect((await eve.send('GET', `/api/v1/notif?username=${ada.username}`)).status).toBe(404);
     const paying = { ...theirs, type: 'PAYMENT' };
     expect((await ada.send('POST', '/api/v1/billing/account/operate', paying)).status).toBe(403);
     expect((await send('GET', '/api/v1/order')).status).toBe(401);

@@ -101,14 +101,19 @@ describe('serve', () => {
       LOG_LEVEL: 'loud',
       PAYMENT_RETRY_ATTEMPTS: 'many',
       BUS_URL: 'smoke://signals',
+      PAYMENT_MOCK_SUCCESS_RATE: '2',
     });
     expect(told.split('\n')).toEqual([
-      'The configuration has 4 faults:',
+      'The configuration has 5 faults:',
       '  PORT: "99999": must be a whole number from 0 to 65535.',
       expect.stringContaining('  BUS_URL: must begin with postgres: or '),
       expect.stringContaining('  LOG_LEVEL: "loud": must be one of fatal, '),
       '  PAYMENT_RETRY_ATTEMPTS: "many": must be a whole number from 1 to 100.',
+      '  PAYMENT_MOCK_SUCCESS_RATE must be a number from 0 to 1, not "2".',
     ]);
+    expect(await fails(['serve'], { DEFAULT_CURRENCY: 'QQQ' })).toBe(
+      'DEFAULT_CURRENCY: "QQQ" is not an ISO 4217 code in use.',
+    );
   });
 
   test('a service that does not exist', async () => {

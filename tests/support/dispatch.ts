@@ -1,9 +1,8 @@
 /** Dispatch in a test: beside orders that a test speaks for. */
 import { emit } from '@waybill/kit/eventlog.ts';
-import { Refusal } from '@waybill/kit/errors.ts';
 import { newId } from '@waybill/kit/ids.ts';
 import { route } from '@waybill/kit/route.ts';
-import { Identifier, Type } from '@waybill/kit/schema.ts';
+import { FindOrders } from '@waybill/orders/contract.ts';
 import { defineService, type ServiceContext } from '@waybill/kit/service.ts';
 import { queryRows } from './database.ts';
 import type { CallOptions, Running } from './service.ts';
@@ -34,6 +33,7 @@ export function createStandInOrders() {
   let context: ServiceContext | undefined;
   let isDown = false;
   let calls = 0;
+  let meanwhile: (() => Promise<unknown>) | undefined;
   const service = defineService({
     name: 'orders',
     description: 'Orders that a test speaks for.',
@@ -43,22 +43,22 @@ export function createStandInOrders() {
     create: (base) => (context = base),
     routes: [
       route({
-        method: 'GET',
-        path: '/internal/orders/{id}',
+        method: 'POST',
+        path: '/internal/orders/find',
         access: ['service'],
-        summary: 'One order.',
+        summary: 'Orders.',
         internal: true,
-        params: Type.Object({ id: Identifier(128) }),
-        replies: { 200: { description: 'The order.' } },
-        async handle({ params }) {
+        body: FindOrders,
+        replies: { 200: { description: 'The orders.' } },
+        async handle({ body: { ids } }) {
           calls++;
           if (isDown) throw new Error('the stand-in is down');
-          const order = orders.get(params.id);
-          if (order === undefined) throw new Refusal(404, 'order_not_found', 'None.');
-          return {
-            status: 200,
-            body: shown(order),
-          };
+          const found = ids.map((id) => orders.get(id));
+          const body = { orders: found.map((order) => (order ? shown(order) : null)) };
+          const work = meanwhile;
+          meanwhile = undefined;
+          await work?.();
+          return { status: 200, body };
         },
       }),
     ],
@@ -70,6 +70,8 @@ export function createStandInOrders() {
     service,
     calls: () => calls,
     down: (down: boolean) => void (isDown = down),
+    /** Done once, between the next look at an order and the answer that tells of it. */
+    meanwhile: (work: () => Promise<unknown>) => void (meanwhile = work),
     /** A new order, CONFIRMED unless told otherwise. */
     place(changes: Partial<StandInOrder> = {}): StandInOrder {
       const order = {

@@ -32,19 +32,19 @@ export interface Followed {
   onHandle(handle: Handle): void;
   /** What the producer shows of its log; all of it unless told otherwise. */
   show(events: (truth: readonly CloudEvent[]) => readonly CloudEvent[]): void;
-  /** Starts another consumer, as a further process would. */
-  consume(): Promise<void>;
+  /** Starts another consumer, as a further process would, perhaps in place of one that died. */
+  consume(afterDeath?: boolean, leases?: Leases): Promise<void>;
 }
 
 /** Leases that everybody gets, so that two consumers compete for a partition. */
-const everybody: Leases = {
+const forEverybody = (takenOver: boolean): Leases => ({
   hold(name, work) {
-    const stop = startLoop(name, silent, work);
+    const stop = startLoop(name, silent, (signal) => work(signal, takenOver));
     stops.push(stop);
     return stop;
   },
   stop: async () => {},
-};
+});
 
 /** A new topic on a service's database; effects go into its table `effects`. */
 export async function follow(db: Database, partitions = 1): Promise<Followed> {
@@ -67,6 +67,7 @@ export async function follow(db: Database, partitions = 1): Promise<Followed> {
     log: silent,
     partitionOf: (key) => partitionOf(key, partitions),
     missing: (key, after) => producer.ofKey(topic, key, after),
+    handles: (type) => type !== 'IGNORED',
     async handle(tx, type, events) {
       if (type === 'IGNORED') return;
       batches.push([...events]);
@@ -80,8 +81,8 @@ export async function follow(db: Database, partitions = 1): Promise<Followed> {
       }
     },
   };
-  const consume = async () => {
-    startConsumer(inbox, { leases: everybody, bus, producer });
+  const consume = async (afterDeath = false, leases = forEverybody(afterDeath)) => {
+    startConsumer(inbox, { leases, bus, producer });
     const wanted = (open.get(0)?.length ?? 0) + 1;
     while ((open.get(partitions - 1)?.length ?? 0) < wanted)
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -144,7 +145,12 @@ function rememberingBus(partitions: number, open: Map<number, Deliver[]>): Bus {
     close: async () => {},
     async subscribe({ partition }, deliver) {
       open.set(partition, [...(open.get(partition) ?? []), deliver]);
-      return async () => {};
+      return async () => {
+        open.set(
+          partition,
+          (open.get(partition) ?? []).filter((other) => other !== deliver),
+        );
+      };
     },
   };
 }

@@ -103,9 +103,9 @@ export async function startServices(
 function audienceOf(path: string, services: readonly Service[]): string {
   const owner = services.find((service) => service.paths.some((prefix) => path.startsWith(prefix)));
   if (owner !== undefined) return owner.name;
-  // /internal/log/<name>, or /internal/<name>/…
+  // /internal/log/<name>, /internal/<name>/… or /api/v1/dead-tasks/<name>/…
   const parts = path.split('?')[0]?.split('/') ?? [];
-  const named = services.find((service) => service.name === parts[2]);
+  const named = services.find((service) => parts.includes(service.name));
   return named?.name ?? parts.at(-1) ?? '';
 }
 

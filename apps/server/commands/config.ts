@@ -6,9 +6,9 @@ import {
   platformSettings,
   readEnvironment,
   type Environment,
-  type Setting,
 } from '@waybill/kit/config.ts';
 import { configure } from '@waybill/kit/settings.ts';
+import { sandboxFaults, sandboxSettings, wantsSandbox } from '../sandbox-process.ts';
 import { loadServices } from '../services.ts';
 import { renderTable } from '../text-table.ts';
 
@@ -32,7 +32,7 @@ export async function showConfiguration(): Promise<void> {
     WAYBILL_SECRET: `(a file in ${platform.dataDir})`,
     ...(loopback ? { PAYMENT_PROVIDER: 'sandbox' } : {}),
   };
-  const show = (owner: string, settings: readonly Setting<unknown>[]) => {
+  const show = (owner: string, settings: readonly Told[]) => {
     const rows = settings.map((setting) => {
       const { name, value, from } = describe(setting, environment, derived);
       return [name, value, from];
@@ -50,13 +50,22 @@ export async function showConfiguration(): Promise<void> {
   ]);
   for (const { name, settings } of services)
     if (Object.keys(settings).length > 0) show(name, Object.values(settings));
+  const bringsSandbox = wantsSandbox(environment);
+  if (bringsSandbox) show('sandbox', sandboxSettings(platform.dataDir));
   // As `waybill serve` would judge them; the secret is given, so that none is made by looking.
   const given = { SANDBOX_URL: 'http://127.0.0.1', WAYBILL_SECRET: 'only to be looked at' };
-  configure(services, { ...given, ...environment }, 'postgres://127.0.0.1/waybill');
+  const faultsAlong = bringsSandbox ? sandboxFaults(environment) : [];
+  configure(services, { ...given, ...environment }, 'postgres://127.0.0.1/waybill', faultsAlong);
+}
+
+interface Told {
+  readonly env: string;
+  readonly fallback?: string | undefined;
+  readonly secret?: boolean;
 }
 
 function describe(
-  setting: Setting<unknown>,
+  setting: Told,
   environment: Environment,
   derived: Readonly<Record<string, string>>,
 ): Shown {

@@ -19,7 +19,8 @@ export async function runDatabase(options: DatabaseOptions): Promise<void> {
     await (await starting).stop();
   }, 35_000);
   const database = await starting;
-  const { url, notice, shared } = database;
+  const { notice, shared } = database;
+  const url = overTcp(database.url);
   if (notice !== undefined) process.stderr.write(`${notice}\n`);
   if (options.showUrl === true) process.stdout.write(`${url}\n`);
   const hidden = url.replace(/:[^:@/]+@/, ':••••••@');
@@ -32,4 +33,11 @@ export async function runDatabase(options: DatabaseOptions): Promise<void> {
     process.stderr.write('--show-url prints the address with its password, for DATABASE_URL.\n');
   if (shared) process.exit(0);
   unwatch = superviseDatabase(database, openLogger(platform.logLevel));
+}
+
+/** The address that every tool takes, also one that knows no sockets. */
+function overTcp(url: string): string {
+  const address = new URL(url);
+  address.searchParams.delete('host');
+  return address.href;
 }

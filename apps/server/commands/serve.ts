@@ -13,7 +13,12 @@ import { configure, type Configuration } from '@waybill/kit/settings.ts';
 import { collectProcessMetrics } from '@waybill/kit/telemetry.ts';
 import { startEmbeddedDatabase, superviseDatabase } from '../embedded-database.ts';
 import { endInOrder } from '../grace.ts';
-import { startSandboxProcess, type SandboxProcess } from '../sandbox-process.ts';
+import {
+  sandboxFaults,
+  startSandboxProcess,
+  wantsSandbox,
+  type SandboxProcess,
+} from '../sandbox-process.ts';
 import { loadServices, serviceNames, UsageFault } from '../services.ts';
 
 export interface ServeOptions {
@@ -67,6 +72,7 @@ async function startPrimary(
     services,
     needsSandbox ? { SANDBOX_URL: 'http://127.0.0.1', ...environment } : environment,
     whole ? 'postgres://127.0.0.1/waybill' : undefined,
+    needsSandbox ? sandboxFaults(environment) : [],
   );
   const log = openLogger(early.platform.logLevel);
   if (services.length > 0) await checkAddress(early.platform.host, early.platform.port);
@@ -113,11 +119,6 @@ async function bothOrNeither<One, Other>(
 ): Promise<[One, Other]> {
   await Promise.allSettled([one, other]);
   return [await one, await other];
-}
-
-function wantsSandbox(environment: Environment): boolean {
-  const provider = environment['PAYMENT_PROVIDER'] ?? 'sandbox';
-  return provider === 'sandbox' && environment['SANDBOX_URL'] === undefined;
 }
 
 async function startDatabase(configuration: Configuration, log: Logger, stops: Stop[]) {

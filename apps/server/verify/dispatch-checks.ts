@@ -76,8 +76,8 @@ export const dispatchChecks: readonly Check[] = [
         t.state as told_state, t.executor_id as told_executor_id
       from (select distinct on (order_id) * from assignment_rows
         order by order_id, epoch desc) r
-      join lateral (select * from (${TOLD}) told where told.order_id = r.order_id
-        order by version desc limit 1) t on true
+      join (select distinct on (order_id) * from (${TOLD}) told
+        order by order_id, version desc) t on t.order_id = r.order_id
       where (r.epoch, r.state, r.executor_id) is distinct from (t.epoch, t.state, t.executor_id)`,
   },
   {

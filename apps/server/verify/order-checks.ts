@@ -104,11 +104,15 @@ export const orderChecks: readonly Check[] = [
     id: 'key-without-order',
     title: 'An idempotency key was answered with an order that does not exist, or never answered.',
     kind: 'safety',
-    // A create keeps the order's id, a cancellation its whole answer, or '' until it is given.
-    sql: `select k.scope, k.key, k.status, k.response, k.created_at from orders.idempotency_keys k
-      where k.status is null or k.response is null
-        or (k.response <> '' and not exists (select from orders.orders o
-          where case when k.response not like '{%' then o.id::text = k.response
-            else k.response::json->>'id' in (o.id::text, o.number::text) end))`,
+    // A create keeps the order's id, a cancellation its whole answer, or '' until it is given. The
+    // replay of an event and the retry of a task name no order.
+    sql: `with named as (select *, case when response not like '{%' then response
+          else response::json->>'id' end as name from orders.idempotency_keys),
+        names as (select id::text as name from orders.orders
+          union all select number::text from orders.orders)
+      select k.scope, k.key, k.status, k.response, k.created_at
+      from named k left join names o on o.name = k.name
+      where k.status is null or k.response is null or (k.response <> '' and o.name is null
+          and k.response !~ '^\\{"(replayed|retried)":[0-9]+\\}$')`,
   },
 ];

@@ -1,12 +1,13 @@
 /** A source over HTTP: one GET, one JSON object. */
 import { Agent, request } from 'undici';
 import { refuseInTransaction } from '@waybill/kit/db.ts';
+import { isStorable } from '../source-settings.ts';
 
 const MAX_BODY = 64 * 1024;
 
 export interface HttpReply {
   readonly status: number;
-  /** Parsed JSON; undefined when the body is none, or too long. */
+  /** Parsed JSON; undefined when the body is none, or holds what cannot be stored. */
   readonly body: unknown;
 }
 
@@ -37,7 +38,8 @@ export function openHttpSource(): HttpSource {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return isStorable(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -2,36 +2,62 @@
 import type { Client } from '@waybill/kit/client.ts';
 import type { Database } from '@waybill/kit/db.ts';
 import { deadlineIn } from '@waybill/kit/deadline.ts';
-import { Outage, Refusal } from '@waybill/kit/errors.ts';
+import { Outage } from '@waybill/kit/errors.ts';
 import { gather } from '@waybill/kit/gather.ts';
-import type { Order } from '@waybill/orders/contract.ts';
+import {
+  MAX_FOUND,
+  type FindOrders,
+  type FoundOrders,
+  type Order,
+} from '@waybill/orders/contract.ts';
 import type { Placeholder, SourceData, SourceName } from '../source-settings.ts';
-import { findExecutors, findZones, readMaxCoefficient } from '../views.ts';
+import { FEW } from '../assigning.ts';
+import { findZones, readDesk } from '../views.ts';
 
 export type Facts = Partial<Record<Placeholder, string>>;
 
 /** Undefined: there is no such thing. */
 export type OwnSource = (facts: Facts, timeoutMs: number) => Promise<SourceData | undefined>;
 
+/** Look-ups that arrive together are one. */
+const TOGETHER = {
+  maxBatch: 256,
+  flights: 2,
+  few: FEW,
+  maxWaiting: 20_000,
+  overflow: () => new Outage('database', 'too many look-ups are waiting'),
+};
+
 /** The five sources, answered here. */
 export function createOwnSources(db: Database, client: Client): Record<SourceName, OwnSource> {
-  const executor = lookUp(async (ids) => {
-    const rows = await findExecutors(db, ids);
-    return new Map(rows.map((row) => [row.executor_id, row]));
+  // Every assignment asks for its executor and for the configuration, at the same moment.
+  const desk = lookUp(async (ids) => {
+    const { executors, maxCoefficient } = await readDesk(db, ids);
+    const found = new Map(executors.map((row) => [row.executor_id, row]));
+    return (id) => ({ executor: found.get(id), maxCoefficient });
   });
   const zone = lookUp(async (ids) => {
-    const rows = await findZones(db, ids);
-    return new Map(rows.map((row) => [row.zone_id, row]));
+    const found = new Map((await findZones(db, ids)).map((row) => [row.zone_id, row]));
+    return (id) => found.get(id);
+  });
+  const order = gather((asked: readonly AskedOrder[]) => askOrders(client, asked), {
+    ...TOGETHER,
+    maxBatch: MAX_FOUND,
   });
   return {
-    general_order_info: ({ order_id = '' }, timeoutMs) => askOrders(client, order_id, timeoutMs),
+    async general_order_info({ order_id: id = '' }, timeoutMs) {
+      const found = await order({ id, timeoutMs });
+      return found === null ? undefined : infoOf(found);
+    },
     async executor_profile({ executor_id = '' }) {
-      const row = await executor(executor_id);
-      if (row === undefined) return undefined;
-      const { name, tags, rating, zone_id, available } = row;
+      const { executor } = await desk(executor_id);
+      if (executor === undefined) return undefined;
+      const { name, tags, rating, zone_id, available } = executor;
       return { executor_id, name, tags, rating, zone_id, available };
     },
-    assign_order_configs: async () => ({ max_coin_coeff: await readMaxCoefficient(db) }),
+    async assign_order_configs({ executor_id = '' }) {
+      return { max_coin_coeff: (await desk(executor_id)).maxCoefficient };
+    },
     async zone_info({ zone_id = '' }) {
       const row = await zone(zone_id);
       if (row === undefined) return undefined;
@@ -44,42 +70,27 @@ export function createOwnSources(db: Database, client: Client): Record<SourceNam
   };
 }
 
-/** Look-ups that arrive together are one. */
-function lookUp<Row>(find: (ids: readonly string[]) => Promise<ReadonlyMap<string, Row>>) {
-  return gather<string, Row | undefined>(
-    async (ids) => {
-      const found = await find([...new Set(ids)]);
-      return ids.map((id) => found.get(id));
-    },
-    (error) => error instanceof Outage,
-    {
-      maxBatch: 256,
-      flights: 2,
-      maxWaiting: 20_000,
-      overflow: () => new Outage('database', 'too many look-ups are waiting'),
-    },
-  );
+function lookUp<Found>(find: (ids: readonly string[]) => Promise<(id: string) => Found>) {
+  return gather<string, Found>(async (ids) => {
+    const found = await find([...new Set(ids)]);
+    return ids.map((id) => found(id));
+  }, TOGETHER);
 }
 
-async function askOrders(
-  client: Client,
-  orderId: string,
-  timeoutMs: number,
-): Promise<SourceData | undefined> {
-  const path = `/internal/orders/${encodeURIComponent(orderId)}`;
-  try {
-    const order = await client.call<Order>(
-      'orders',
-      { method: 'GET', path, idempotent: true, timeoutMs },
-      deadlineIn(timeoutMs),
-    );
-    return infoOf(order);
-  } catch (error) {
-    // An id that orders cannot even read is of no order either.
-    if (error instanceof Refusal && (error.status === 404 || error.status === 400))
-      return undefined;
-    throw error;
-  }
+interface AskedOrder {
+  readonly id: string;
+  readonly timeoutMs: number;
+}
+
+async function askOrders(client: Client, asked: readonly AskedOrder[]) {
+  const timeoutMs = Math.max(...asked.map((one) => one.timeoutMs));
+  const body: FindOrders = { ids: asked.map(({ id }) => id) };
+  const { orders } = await client.call<FoundOrders>(
+    'orders',
+    { method: 'POST', path: '/internal/orders/find', body, idempotent: true, timeoutMs },
+    deadlineIn(timeoutMs),
+  );
+  return orders;
 }
 
 /** What whoever carries the order needs to know of it. */

@@ -3,6 +3,8 @@ import { sql, type Kysely } from 'kysely';
 
 export const createNotifications = {
   async up(db: Kysely<never>): Promise<void> {
+    // Waiting counts the sendings that are not over: of two that end at the same time, the later
+    // one is the last.
     await sql`
       create table notifications (
         id uuid primary key,
@@ -15,6 +17,7 @@ export const createNotifications = {
         text text not null,
         template text not null,
         data json,
+        waiting smallint not null default 0 check (waiting >= 0),
         created_at timestamptz not null
       )`.execute(db);
     // The id is a UUIDv7 made when it was stored and created_at is its time, so the id orders by

@@ -1,7 +1,7 @@
 /** E-mail over SMTP. */
 import { createTransport, type Transporter } from 'nodemailer';
+import { createBreaker, type BreakerSettings } from '@waybill/kit/breaker.ts';
 import { isLoopback } from '@waybill/kit/config.ts';
-import { createBreaker, type BreakerSettings } from '../breaker.ts';
 import type { ChannelPort, OutgoingMessage } from '../channels.ts';
 import type { Outcome } from '../rules.ts';
 
@@ -11,27 +11,32 @@ export interface SmtpSettings extends BreakerSettings {
   readonly from: string;
   /** For one message as a whole. */
   readonly timeoutSeconds: number;
+  readonly concurrency: number;
 }
 
 const CONNECT_MS = 10_000;
+const NOT_TRIED: Outcome = { kind: 'outage', detail: 'the breaker is open' };
 
 export function openSmtpChannel(settings: SmtpSettings): ChannelPort {
   const transport = openTransport(settings);
   const breaker = createBreaker('smtp', settings);
   const domain = /@([^\s>]+)>?$/.exec(settings.from)?.[1] ?? 'localhost';
   return {
-    room: (running) => breaker.room(running),
+    room: (running) => breaker.room(running, () => Math.max(0, settings.concurrency - running)),
     async send(message, signal) {
       const late = AbortSignal.timeout(settings.timeoutSeconds * 1000);
-      const outcome = await transport
-        .sendMail({
-          ...mailOf(message, settings.from, domain),
-          signal: AbortSignal.any([signal, late]),
-        })
-        .then((info): Outcome => ({ kind: 'sent', detail: info.response ?? '' }))
-        .catch(outcomeOf);
-      breaker.ended(outcome.kind !== 'outage');
-      return outcome;
+      const { answer } = await breaker.run(
+        () =>
+          transport
+            .sendMail({
+              ...mailOf(message, settings.from, domain),
+              signal: AbortSignal.any([signal, late]),
+            })
+            .then((info): Outcome => ({ kind: 'sent', detail: info.response ?? '' }))
+            .catch(outcomeOf),
+        NOT_TRIED,
+      );
+      return answer;
     },
     async close() {
       transport.close();

@@ -1,4 +1,4 @@
-/** Whose things are whose behind the doors of chapter B; who names a person there gets 403. */
+/** Whose things are whose in chapter B; who names another's wallet or order gets 403 there. */
 import type { Case, Declarations, Target } from './cases.ts';
 import { order, placeOrder } from './delivery-cases.ts';
 import { adam, type AccessPlatform, type Person } from './platform.ts';
@@ -48,7 +48,7 @@ const PROFILE = { email: 'ada@example.com', phone: '+15550100' };
 
 const profile = (own: number, body?: unknown): Case => ({
   own,
-  foreign: 403,
+  foreign: 404,
   async make(platform, { name: username }) {
     await arrange(platform, '/api/v1/user', { username, ...PROFILE });
     const look = `/api/v1/user/${username}`;
@@ -66,7 +66,7 @@ async function notify(platform: AccessPlatform, { name: username }: Person): Pro
 const notifications: readonly Case[] = [
   {
     own: 200,
-    foreign: 403,
+    foreign: 404,
     make: async (platform, owner) => ({
       hidden: await notify(platform, owner),
       query: { username: owner.name },

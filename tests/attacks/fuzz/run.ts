@@ -178,16 +178,23 @@ async function followUp(state: State, request: Sent, first: Answer): Promise<Fou
   }
   const key = request.headers?.['Idempotency-Key'];
   // 204 to a poll: nothing took effect, so nothing was kept.
-  const kept = first.status !== 204;
-  if (key !== undefined && kept && state.sent % 3 === 0) {
+  const effective = first.status !== 204;
+  if (key !== undefined && effective && state.sent % 3 === 0) {
     const again = await ask(state.url, request);
     const same = again.status === first.status && again.text === first.text;
-    if (!same || again.headers['idempotent-replayed'] !== 'true') {
+    const kept = same && again.headers['idempotent-replayed'] === 'true';
+    if (!kept && !(await isGone(state, location, again))) {
       const detail = `${again.status} ${again.text.slice(0, 200)}`;
       found.push(new Found({ kind: 'replay differs', detail }, request, again));
     }
   }
   return found;
+}
+
+/** What was made has been erased meanwhile, with its person: it is not told again. */
+async function isGone(state: State, location: unknown, again: Answer): Promise<boolean> {
+  if (again.status !== 404 || typeof location !== 'string') return false;
+  return (await ask(state.url, { path: location })).status === 404;
 }
 
 /** Keeps what was told by the name it was told under. */
