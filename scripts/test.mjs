@@ -10,7 +10,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 
 const root = path.resolve(import.meta.dirname, '..');
 const binaries = path.join(root, 'node_modules', '.bin');
@@ -159,6 +159,23 @@ async function checkAlerts() {
   return codes.every((code) => code === 0) ? passed : failed;
 }
 
+/** What failed, six lines each: printed last, where whoever sees only the end looks. */
+function failuresIn(files) {
+  const head = (text) =>
+    stripVTControlCharacters(text ?? '')
+      .split('\n')
+      .slice(0, 4)
+      .join('\n    ');
+  return files.flatMap(({ name, status, message, assertionResults }) => {
+    const file = path.relative(root, name);
+    const tests = assertionResults.filter((test) => test.status === 'failed');
+    if (status === 'failed' && tests.length === 0) return [`${file}\n    ${head(message)}`];
+    return tests.map(
+      ({ fullName, failureMessages }) => `${file} › ${fullName}\n    ${head(failureMessages[0])}`,
+    );
+  });
+}
+
 /** Counts every test. A file that does not even load counts as one failure. */
 async function runTests(filters) {
   const folder = mkdtempSync(path.join(tmpdir(), 'waybill-test-'));
@@ -178,6 +195,7 @@ async function runTests(filters) {
       // An unhandled rejection fails the run without failing a test.
       failed: code !== 0 && failures === 0 ? 1 : failures,
       skipped: report.numPendingTests + report.numTodoTests,
+      failures: failuresIn(report.testResults),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -241,6 +259,9 @@ async function main() {
   for (const { name, counts, took } of rows) {
     const mark = counts.failed > 0 ? 'FAILED ' : counts.skipped > 0 ? 'partly ' : 'passed ';
     console.log(`  ${mark} ${name.padEnd(12)} ${took.padStart(8)}   ${describe(counts)}`);
+  }
+  for (const failure of rows.flatMap(({ counts }) => counts.failures ?? [])) {
+    console.log(`  failed: ${failure}`);
   }
   return total;
 }
