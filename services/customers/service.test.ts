@@ -122,7 +122,8 @@ describe('a profile', () => {
     const begin = performance.now();
     for (const email of [`${'a.'.repeat(400_000)}@`, `a@${'b.'.repeat(400_000)}`, '@'.repeat(9e5)])
       expect((await create(newName(), { email })).status).toBe(422);
-    expect(performance.now() - begin).toBeLessThan(1000);
+    // Quadratic would be minutes.
+    expect(performance.now() - begin).toBeLessThan(10_000);
   });
 
   test('made twice under one key is made once', async () => {

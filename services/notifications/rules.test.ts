@@ -67,7 +67,8 @@ test('no address is kept of what a server says', () => {
   );
   const begin = performance.now();
   expect(withoutContact(`${'a@'.repeat(5e5)} ${'@'.repeat(5e5)}`).length).toBeLessThan(400);
-  expect(performance.now() - begin).toBeLessThan(200);
+  // Quadratic would be minutes.
+  expect(performance.now() - begin).toBeLessThan(5000);
 });
 
 describe('an error of the mail server', () => {
