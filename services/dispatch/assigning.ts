@@ -33,7 +33,7 @@ export interface ToStore {
 const assigned = counter('waybill_dispatch_assigned_total', 'Orders assigned', []);
 
 const MAX_WAITING = 20_000;
-const TOGETHER = { below: 64, restMs: 4 };
+const TOGETHER = { below: 64, restMs: 5 };
 /** Those that have begun together. */
 export const FEW = { below: 64, restMs: 0 };
 
