@@ -25,7 +25,7 @@ import {
 } from './identity.ts';
 import { parseStrictJson } from './json.ts';
 import type { Logger } from './logger.ts';
-import { originForm, refuseUnparsable, requestIdOf } from './raw-requests.ts';
+import { MAX_HEAD_BYTES, originForm, refuseUnparsable, requestIdOf } from './raw-requests.ts';
 import { MAX_UPLOAD_BYTES, UPLOAD_TYPE, type Call, type Reply, type Route } from './route.ts';
 import { counter, histogram, inSpan, traceIdOf } from './telemetry.ts';
 import {
@@ -59,7 +59,11 @@ export function createServer(log: Logger, maxConnections?: number): FastifyInsta
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: 65_000,
     // Node looks every 30 s by default, which would make the time-outs above three times as long.
-    http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2000 },
+    http: {
+      headersTimeout: 10_000,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      connectionsCheckingInterval: 2000,
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     genReqId: requestIdOf,

@@ -29,9 +29,18 @@ export function requestIdOf(raw: {
   return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : newId();
 }
 
-const UNPARSABLE: Readonly<Record<string, readonly [status: number, code: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout'],
+/** What a request's line and fields may be together. */
+export const MAX_HEAD_BYTES = 16 * 1024;
+
+type Refusal = readonly [status: number, code: string, detail: string];
+const NOT_HTTP: Refusal = [400, 'malformed_request', 'The request is not HTTP.'];
+const UNPARSABLE: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: [
+    431,
+    'headers_too_large',
+    `The request line and the headers are together larger than ${MAX_HEAD_BYTES} bytes.`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout', 'The request took too long to arrive.'],
 };
 
 /** A request that Node's parser refused never reaches a route; it gets a problem all the same. */
@@ -40,8 +49,8 @@ export function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): 
     socket.destroy();
     return;
   }
-  const [status, code] = UNPARSABLE[error.code ?? ''] ?? [400, 'malformed_request'];
-  const body = JSON.stringify(problem(status, code, 'The request is not HTTP.'));
+  const [status, code, detail] = UNPARSABLE[error.code ?? ''] ?? NOT_HTTP;
+  const body = JSON.stringify(problem(status, code, detail));
   socket.end(
     `HTTP/1.1 ${status} Refused\r\ncontent-type: application/problem+json\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

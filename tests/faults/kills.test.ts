@@ -4,7 +4,7 @@ import { describeKills, runKills, type Kill } from './kills.ts';
 
 /** A few kills each; `npm run soak -- kills --kills 100` is the real thing. */
 const samples: Readonly<Record<Engine, readonly Kill[]>> = {
-  postgres: ['orders', 'postgres', 'payments', 'gateway'],
+  postgres: ['postgres', 'payments', 'gateway'],
   amqp: ['broker data'],
   redis: ['broker data', 'orders'],
 };

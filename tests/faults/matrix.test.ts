@@ -33,7 +33,6 @@ const samples: Readonly<Record<Engine, readonly Cell[][]>> = {
     sample('postgres', 'many', [
       ['orders.checkout.charged', 'kill', 'orders'],
       ['consumer.before_commit', 'kill', 'payments'],
-      ['consumer.pull.before', 'kill', 'orders'],
     ]),
   ],
   amqp: [sample('amqp', 'many', [['log.publish.before', 'kill', 'orders']])],
