@@ -4,7 +4,7 @@ import { follow, type Followed } from '../tests/support/followed.ts';
 import { createKitDatabase, silent, type KitDatabase } from '../tests/support/kit.ts';
 import { until } from '../tests/support/waybill.ts';
 import { Outage } from './errors.ts';
-import { applyInOrder, replayKey } from './inbox.ts';
+import { applyInOrder, handleCarefully, replayKey } from './inbox.ts';
 import { openLeases } from './leases.ts';
 
 let kit: KitDatabase;
@@ -248,6 +248,41 @@ describe('after a process died in the middle of a batch', () => {
     expect(await kit.owner('select 1 from deliveries where topic = $1', [followed.topic])).toEqual(
       [],
     );
+  });
+
+  test('an event that waits for what it lacks is blamed for nothing', async () => {
+    const followed = await follow(kit.open());
+    const [, second] = ['a', 'a'].map((key) => followed.raise(key));
+    const counts = () => kit.owner('select 1 from deliveries where topic = $1', [followed.topic]);
+    const whileAsked: unknown[] = [];
+    const missing = async (key: string, after: number) => {
+      whileAsked.push(await counts());
+      return followed.inbox.missing(key, after);
+    };
+    await handleCarefully({ ...followed.inbox, missing }, 0, [second!]);
+    expect(whileAsked).toEqual([[]]);
+    expect(await effects(followed, 'a')).toEqual([1, 2]);
+    expect(await counts()).toEqual([]);
+  });
+
+  test('one process counts once, however many hands it has at the event', async () => {
+    const followed = await follow(kit.open());
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    followed.onHandle(() => held);
+    const event = followed.raise('a');
+    const both = [1, 2].map(() => handleCarefully(followed.inbox, 0, [event]));
+    const counts = () =>
+      kit.owner<{ attempts: number }>('select attempts from deliveries where topic = $1', [
+        followed.topic,
+      ]);
+    await until(async () => (await counts()).length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await counts()).toEqual([{ attempts: 1 }]);
+    release();
+    await Promise.all(both);
+    expect(await effects(followed, 'a')).toEqual([1]);
+    expect(await counts()).toEqual([]);
   });
 
   test('or ended in order, the batch it left is begun with care by the next', async () => {

@@ -3,6 +3,7 @@ import type { CloudEvent } from './bus/port.ts';
 import type { Database, Queryable, Tx } from './db.ts';
 import { Outage, Refusal } from './errors.ts';
 import { failpoint } from './failpoints.ts';
+import { newId } from './ids.ts';
 import type { Logger } from './logger.ts';
 import { inSpan, isTracing } from './telemetry.ts';
 
@@ -27,8 +28,14 @@ interface Sorted {
   readonly fresh: readonly CloudEvent[];
   /** Later events of a parked key. */
   readonly behind: CloudEvent[];
-  /** First version that is missing, by key. */
-  readonly gaps: Map<string, number>;
+  readonly gaps: Map<string, Gap>;
+}
+
+interface Gap {
+  /** The version up to which the key is known. */
+  readonly known: number;
+  /** The version that came instead of the next one. */
+  readonly met: number;
 }
 
 /**
@@ -48,7 +55,7 @@ export async function applyInOrder(
     const known = await take(inbox, tx, partition, events);
     const sorted =
       known === undefined
-        ? { fresh: events, behind: [], gaps: new Map<string, number>() }
+        ? { fresh: events, behind: [], gaps: new Map<string, Gap>() }
         : sort(known, events, firstOfKey);
     for (const round of rounds(sorted.fresh)) {
       const types = new Map<string, CloudEvent[]>();
@@ -65,7 +72,7 @@ export async function applyInOrder(
     await failpoint('consumer.before_commit');
     return sorted.gaps;
   });
-  for (const [key, version] of gaps) await fill(inbox, partition, key, version);
+  for (const [key, gap] of gaps) await fill(inbox, partition, key, gap);
 }
 
 /** With tracing on, each event is handled on its own, as a part of the trace that raised it. */
@@ -92,8 +99,8 @@ export async function handleCarefully(
   firstOfKey = false,
 ): Promise<void> {
   for (const event of events) {
-    for (;;) {
-      const attempts = await countAttempt(inbox, event);
+    for (let again = false; ; again = true) {
+      const attempts = await countAttempt(inbox, event, again);
       if (attempts > MAX_ATTEMPTS) {
         await giveUp(inbox, partition, event, 'it killed its process', attempts - 1);
         break;
@@ -172,7 +179,7 @@ function sort(rows: readonly Known[], events: readonly CloudEvent[], firstOfKey:
     const known = parkedUpTo.get(key) ?? versions.get(key) ?? 0;
     if (version <= known) continue;
     if (version > known + 1 && !first) {
-      sorted.gaps.set(key, known);
+      if (!sorted.gaps.has(key)) sorted.gaps.set(key, { known, met: version });
       continue;
     }
     first = false;
@@ -213,7 +220,14 @@ async function remember(inbox: Inbox, tx: Tx, fresh: readonly CloudEvent[]): Pro
 }
 
 /** Fetches what a key lacks and records it; rejects with an Outage while it cannot be had. */
-async function fill(inbox: Inbox, partition: number, key: string, known: number): Promise<void> {
+async function fill(
+  inbox: Inbox,
+  partition: number,
+  key: string,
+  { known, met }: Gap,
+): Promise<void> {
+  // What met the gap has not been run: whatever ends this process meanwhile, it was not that.
+  await forgetAttempts(inbox, key, met);
   const events = await inbox.missing(key, known);
   const first = events[0];
   if (first === undefined)
@@ -221,17 +235,23 @@ async function fill(inbox: Inbox, partition: number, key: string, known: number)
   const expired = first.version > known + 1;
   if (expired)
     inbox.log.warn({ topic: inbox.topic, key, known }, 'earlier events have left the log; goes on');
-  // Each counted by itself: what fails is parked, and not the event that met the gap.
-  await forgetAttempts(inbox, key, first.version + 1);
   await handleCarefully(inbox, partition, events, expired);
 }
 
-async function countAttempt(inbox: Inbox, event: CloudEvent): Promise<number> {
+const PROCESS = newId();
+
+/**
+ * A process that dies counts once for an event, also where the audit and the partition were both
+ * about to handle it; what is tried `again` has thrown, and counts each time.
+ */
+async function countAttempt(inbox: Inbox, event: CloudEvent, again: boolean): Promise<number> {
   const [row] = await inbox.db.query<{ attempts: number }>(
-    `insert into deliveries (topic, key, version, attempts) values ($1, $2, $3, 1)
-     on conflict (topic, key, version) do update set attempts = deliveries.attempts + 1
+    `insert into deliveries (topic, key, version, attempts, process) values ($1, $2, $3, 1, $4)
+     on conflict (topic, key, version) do update set process = excluded.process,
+       attempts = deliveries.attempts +
+         case when deliveries.process = excluded.process and not $5 then 0 else 1 end
      returning attempts`,
-    [inbox.topic, event.key, event.version],
+    [inbox.topic, event.key, event.version, PROCESS, again],
   );
   return row?.attempts ?? 1;
 }

@@ -128,6 +128,8 @@ const STATEMENTS = [
     key text not null,
     version integer not null,
     attempts integer not null default 0,
+    -- Which tried last.
+    process text,
     primary key (topic, key, version)
   )`,
   `create table dead_letters (
