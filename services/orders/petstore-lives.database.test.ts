@@ -172,8 +172,14 @@ test('inventory counts what there is, also when it is rebuilt', async () => {
   const agree = async () => JSON.stringify(await counted()) === JSON.stringify(await actual());
   const gone = await addPet();
   expect((await store.call('DELETE', `/api/v3/pet/${gone}`)).status).toBe(200);
+  // They agree before the first news of it, too.
+  const newsOfIt = () =>
+    rows(`select from inventory.inbox where topic = 'pets' and key = $1 and version = 2`, [
+      String(gone),
+    ]);
+  await until(async () => (await newsOfIt()).length === 1);
   await until(agree);
-  const exact = await counted();
+  const exact = await actual();
   await rows(
     `with wrong as (update inventory.pet_counts set pets = pets + 3),
      worse as (update inventory.pets set status = 'sold' where status = 'available')
