@@ -32,9 +32,9 @@ export function requestIdOf(raw: {
 /** What a request's line and fields may be together. */
 export const MAX_HEAD_BYTES = 16 * 1024;
 
-type Refusal = readonly [status: number, code: string, detail: string];
-const NOT_HTTP: Refusal = [400, 'malformed_request', 'The request is not HTTP.'];
-const UNPARSABLE: Readonly<Record<string, Refusal>> = {
+type Answer = readonly [status: number, code: string, detail: string];
+const NOT_HTTP: Answer = [400, 'malformed_request', 'The request is not HTTP.'];
+const UNPARSABLE: Readonly<Record<string, Answer>> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'headers_too_large',
